@@ -1,0 +1,105 @@
+"""One Plotly template, light and dark, and the frame every figure stands in."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import plotly.graph_objects as go
+
+from prune_core.figures.palette import Theme, palette
+
+FONT = '"Source Sans", "Source Sans 3", system-ui, -apple-system, "Segoe UI", sans-serif'
+HEIGHT = 320  # px, of a figure with one plot
+
+
+@cache
+def template(theme: Theme = "light") -> go.layout.Template:
+    """The template of a theme: quiet axes, no box, numbers that line up, room kept by automargin."""
+    colours = palette(theme)
+    axis = {
+        "gridcolor": colours.grid,
+        "linecolor": colours.axis,
+        "tickcolor": colours.axis,
+        "tickfont": {"color": colours.muted, "size": 12},
+        "title": {"font": {"color": colours.muted, "size": 12.5}, "standoff": 8},
+        "zeroline": False,
+        "automargin": True,
+        "ticks": "outside",
+        "ticklen": 4,
+        "exponentformat": "power",
+        "minorloglabels": "none",
+    }
+    return go.layout.Template(
+        layout={
+            "font": {"family": FONT, "size": 13, "color": colours.ink},
+            "paper_bgcolor": colours.background,
+            "plot_bgcolor": colours.background,
+            "colorway": [colours.baseline, colours.clipping, colours.pruning, colours.both, *colours.classes],
+            "title": {
+                "font": {"size": 16, "color": colours.ink, "weight": 600},
+                "subtitle": {"font": {"size": 13, "color": colours.muted}},
+                "x": 0,
+                "xref": "paper",
+                "xanchor": "left",
+                "yref": "container",
+                "y": 0.97,
+                "yanchor": "top",
+                "automargin": True,
+            },
+            "margin": {"l": 12, "r": 14, "t": 30, "b": 12, "pad": 0},
+            "xaxis": {**axis, "showgrid": False, "showline": True},
+            "yaxis": {**axis, "showline": False, "ticklen": 0, "nticks": 6},
+            "legend": {
+                "orientation": "h",
+                "x": 0,
+                "xanchor": "left",
+                "y": 1.02,
+                "yanchor": "bottom",
+                "font": {"size": 12.5, "color": colours.ink},
+                "bgcolor": "rgba(0,0,0,0)",
+                "itemwidth": 30,
+            },
+            "hoverlabel": {
+                "bgcolor": colours.surface,
+                "bordercolor": colours.axis,
+                "font": {"family": FONT, "size": 12.5, "color": colours.ink},
+                "align": "left",
+                "namelength": -1,
+            },
+            "hovermode": "x unified",
+            "hoverdistance": 40,
+            "bargap": 0,
+            "dragmode": "zoom",
+            "separators": ".\u2009",  # a thin space between thousands
+        }
+    )
+
+
+def frame(
+    figure: go.Figure,
+    theme: Theme,
+    *,
+    title: str,
+    subtitle: str = "",
+    x: str,
+    y: str,
+    height: int = HEIGHT,
+    **layout: Any,
+) -> go.Figure:
+    """Put a figure into the lab's frame: template, a title that says what to see, axis titles with units.
+
+    The theme it was drawn in is noted in ``layout.meta``, so that a page can turn it into the other one.
+    """
+    figure.update_layout(
+        template=template(theme),
+        title={"text": title, "subtitle": {"text": subtitle}},
+        xaxis_title_text=x,
+        yaxis_title_text=y,
+        height=height,
+        uirevision="keep",
+        meta={"theme": theme},
+    )
+    if layout:
+        figure.update_layout(**layout)
+    return figure

@@ -1,0 +1,154 @@
+"""``chart``: show a Plotly figure that keeps its place, zoom, legend and hover while its data changes.
+
+Built on Streamlit's components v2. ``st.plotly_chart`` mounts anew on every change of data; this mounts once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypedDict
+
+import streamlit as st
+
+from prune_core.errors import ConfigError
+from prune_core.figures.palette import IDEAS, Theme, palette
+from prune_ui.chart import library
+from prune_ui.chart.payload import encode
+
+HEIGHT = 320  # px
+
+_component = st.components.v2.component(
+    "prune_lab_chart", js=(Path(__file__).parent / "stub.js").read_text(encoding="utf-8"), isolate_styles=False
+)
+
+
+class Drag(TypedDict, total=False):
+    """A line to take by its handle. ``axis`` and ``value`` are required.
+
+    axis: "x" or "y", the direction it moves in; value: where it stands, in data units; min, max: its bounds;
+    label: its name on the chip and for screen readers; unit; color: an idea's name or a colour;
+    shape: the ``name`` of the layout shapes it stands for (default "threshold"), drawn by the handle instead;
+    mirror: a second line at minus the value; log10: the axis shows log10 of the value;
+    shade: the side it acts on, marked while it moves: "between" (with mirror), "below" or "above";
+    live: also report while it moves, at most every 120 ms, not only when let go.
+    """
+
+    axis: Literal["x", "y"]
+    value: float
+    min: float
+    max: float
+    label: str
+    unit: str
+    color: str
+    shape: str
+    mirror: bool
+    log10: bool
+    shade: Literal["between", "below", "above"]
+    live: bool
+
+
+@dataclass(frozen=True)
+class ChartEvent:
+    """What a visitor did. ``value`` and ``final`` (let go, not moving) of a drag; ``point`` of a click.
+
+    ``point`` has trace, name, index, x, y and customdata.
+    """
+
+    kind: Literal["drag", "select"]
+    value: float | None = None
+    final: bool = True
+    point: Mapping[str, Any] = field(default_factory=dict)
+
+
+def chart(
+    figure: Any,
+    *,
+    key: str,
+    height: int | None = None,
+    alt: str = "",
+    drag: Drag | Mapping[str, Any] | None = None,
+    on_drag: Callable[[float], Any] | None = None,
+    select: Literal["click"] | None = None,
+    on_select: Callable[[Mapping[str, Any]], Any] | None = None,
+) -> ChartEvent | None:
+    """Show ``figure`` (a Plotly figure, or a dictionary with data and layout) and return what the visitor just did.
+
+    ``key`` names the chart: with the same key it is updated in place. ``height`` is in px, the figure's own by default,
+    its title included. ``alt`` says in words what the picture shows. ``on_drag`` gets the new value before the script
+    runs again, ``on_select`` the clicked point. Values are held to the drag's bounds here, whatever the browser sent.
+    """
+    if not key:
+        raise ConfigError("A chart needs a key, so that it can be updated in place.")
+    handle = _drag(drag, _theme_of(figure)) if drag is not None else None
+    total = int(height or _layout(figure, "height") or HEIGHT)
+    message = encode(
+        figure,
+        height=total,
+        alt=alt,
+        drag=handle,
+        select=select,
+        plotly=library.url("plotly"),
+        module=library.url("chart"),
+    )
+
+    def dragged() -> None:
+        event = _drag_event(_sent(key, "drag"), handle)
+        if event is not None and on_drag is not None and event.value is not None:
+            on_drag(event.value)
+
+    def selected() -> None:
+        point = _sent(key, "select")
+        if isinstance(point, Mapping) and on_select is not None:
+            on_select(point)
+
+    result = _component(key=key, data=message, height=total, on_drag_change=dragged, on_select_change=selected)
+    event = _drag_event(getattr(result, "drag", None), handle)
+    if event is not None:
+        return event
+    point = getattr(result, "select", None)
+    return ChartEvent("select", point=dict(point)) if isinstance(point, Mapping) and select else None
+
+
+def _sent(key: str, name: str) -> Any:
+    state = st.session_state.get(key)
+    return state.get(name) if isinstance(state, Mapping) else None
+
+
+def _drag(drag: Mapping[str, Any], theme: Theme) -> dict[str, Any]:
+    if drag.get("axis") not in ("x", "y") or "value" not in drag:
+        raise ConfigError(f"A drag needs 'axis' ('x' or 'y') and 'value'; got {dict(drag)!r}.")
+    unknown = set(drag) - set(Drag.__annotations__)
+    if unknown:
+        raise ConfigError(f"A drag has no {sorted(unknown)}; it has {', '.join(Drag.__annotations__)}.")
+    handle = {"shape": "threshold", "color": "clipping", "label": "", **drag}
+    if handle["color"] in IDEAS:
+        handle["color"] = palette(theme).idea(handle["color"])
+    return handle
+
+
+def _drag_event(sent: Any, drag: Mapping[str, Any] | None) -> ChartEvent | None:
+    """The event of what the browser sent, or None where it is not a finite number."""
+    if drag is None or not isinstance(sent, Mapping):
+        return None
+    value = sent.get("value")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        return None
+    low, high = drag.get("min"), drag.get("max")
+    held = max(value, low) if low is not None else value
+    held = min(held, high) if high is not None else held
+    return ChartEvent("drag", value=float(held), final=bool(sent.get("final", True)))
+
+
+def _layout(figure: Any, name: str) -> Any:
+    layout = figure.get("layout") if isinstance(figure, Mapping) else figure.layout
+    if not layout:
+        return None
+    return layout.get(name) if isinstance(layout, Mapping) else layout[name]
+
+
+def _theme_of(figure: Any) -> Theme:
+    meta = _layout(figure, "meta")
+    return "dark" if isinstance(meta, Mapping) and meta.get("theme") == "dark" else "light"

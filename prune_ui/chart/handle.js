@@ -1,0 +1,228 @@
+// A line one can take by a grip: pointer, touch or arrow keys. It lies above the plot, so that moving it redraws nothing.
+
+const clamp = (v, low, high) => Math.min(Math.max(v, low ?? -Infinity), high ?? Infinity);
+
+function number(v) {
+  if (v === 0) return "0";
+  const size = Math.abs(v);
+  return size >= 1e5 || size < 1e-4 ? v.toExponential(2) : String(Number(v.toPrecision(3)));
+}
+
+class Handle {
+  constructor(plot, send) {
+    this.plot = plot;
+    this.send = send; // (value, final) => void
+    this.lines = [];
+    this.held = null; // a value let go here that the server has not answered yet
+    this.dragging = false;
+    this.shade = this.add("lab-shade");
+    this.chip = this.add("lab-chip");
+  }
+
+  add(name) {
+    const node = document.createElement("div");
+    node.className = name;
+    this.plot.appendChild(node);
+    return node;
+  }
+
+  /** New settings from the server, or none. */
+  set(drag) {
+    this.drag = drag;
+    if (this.held && drag && drag.value !== this.held.before) this.held = null; // the server has taken it up
+    const wanted = drag ? (drag.mirror ? 2 : 1) : 0;
+    while (this.lines.length > wanted) Object.values(this.lines.pop()).forEach((n) => n.remove?.());
+    while (this.lines.length < wanted) this.lines.push(this.line(this.lines.length ? -1 : 1));
+    for (const node of [this.shade, this.chip]) node.style.display = drag ? "" : "none";
+    if (!drag) return;
+    this.plot.style.setProperty("--lab-drag", drag.color);
+    for (const { line, hit, grip } of this.lines) {
+      line.className = `lab-line ${drag.axis}`;
+      hit.className = `lab-hit ${drag.axis}`;
+      grip.className = `lab-grip ${drag.axis}${grip === this.lines[0].grip ? "" : " mirror"}`;
+    }
+    const grip = this.lines[0].grip;
+    grip.setAttribute("aria-label", drag.label || "Threshold");
+    grip.setAttribute("aria-orientation", drag.axis === "x" ? "horizontal" : "vertical");
+    if (drag.min !== null && drag.min !== undefined) grip.setAttribute("aria-valuemin", drag.min);
+    if (drag.max !== null && drag.max !== undefined) grip.setAttribute("aria-valuemax", drag.max);
+  }
+
+  line(sign) {
+    const parts = { sign, line: this.add("lab-line"), hit: this.add("lab-hit"), grip: this.add("lab-grip") };
+    if (sign > 0) {
+      parts.grip.tabIndex = 0;
+      parts.grip.setAttribute("role", "slider");
+      parts.grip.addEventListener("keydown", (e) => this.key(e));
+    }
+    for (const node of [parts.hit, parts.grip]) {
+      node.addEventListener("pointerdown", (e) => this.grab(e, sign, node));
+    }
+    return parts;
+  }
+
+  get value() {
+    if (this.dragging) return this.current;
+    if (this.held && performance.now() > this.held.until) this.held = null;
+    return this.held ? this.held.value : this.drag?.value;
+  }
+
+  axis() {
+    return this.gd?._fullLayout?.[this.drag.axis + "axis"];
+  }
+
+  /** The value's pixel along its axis, from the plot's edge; the axis may show the logarithm of the value. */
+  pixel(value) {
+    const ax = this.axis();
+    return ax._offset + ax.d2p(this.drag.log10 ? Math.log10(value) : value);
+  }
+
+  at(pixel) {
+    const ax = this.axis();
+    const shown = ax.p2d(clamp(pixel - ax._offset, 0, ax._length));
+    return this.drag.log10 ? 10 ** shown : shown;
+  }
+
+  bounded(value) {
+    return clamp(value, this.drag.min, this.drag.max);
+  }
+
+  /** Put everything where the value is; called after every redraw and every move. */
+  place(gd) {
+    if (gd) this.gd = gd;
+    if (!this.drag || !this.axis()) return;
+    const x = this.gd._fullLayout.xaxis;
+    const y = this.gd._fullLayout.yaxis;
+    const upright = this.drag.axis === "x";
+    const [along, across] = upright ? [x, y] : [y, x];
+    const value = this.value;
+    const known = Number.isFinite(value) && (value > 0 || !(this.drag.log10 || along.type === "log"));
+    for (const part of this.lines) {
+      const raw = known ? this.pixel(part.sign * value) : NaN;
+      const inside = raw >= along._offset - 1 && raw <= along._offset + along._length + 1;
+      const to = clamp(Number.isNaN(raw) ? along._offset : raw, along._offset, along._offset + along._length);
+      part.line.classList.toggle("off", !inside);
+      for (const node of Object.values(part)) if (node.style) node.style.display = known ? "" : "none";
+      if (upright) {
+        Object.assign(part.line.style, { left: `${to}px`, top: `${across._offset}px`, height: `${across._length}px`, width: "", right: "" });
+        Object.assign(part.hit.style, { left: `${to}px`, top: `${across._offset}px`, height: `${across._length}px`, width: "" });
+        Object.assign(part.grip.style, { left: `${to}px`, top: `${across._offset + across._length - 34}px` });
+      } else {
+        Object.assign(part.line.style, { top: `${to}px`, left: `${across._offset}px`, width: `${across._length}px`, height: "" });
+        Object.assign(part.hit.style, { top: `${to}px`, left: `${across._offset}px`, width: `${across._length}px`, height: "" });
+        Object.assign(part.grip.style, { top: `${to}px`, left: `${across._offset + across._length - 34}px` });
+      }
+      if (part.sign > 0) this.label(to, value, known, along, across, upright);
+    }
+    this.cover(known, value, along, across, upright);
+  }
+
+  label(to, value, known, along, across, upright) {
+    const text = `${this.drag.label ? this.drag.label + " " : ""}${number(value)}${this.drag.unit ? " " + this.drag.unit : ""}`;
+    this.chip.textContent = text;
+    this.chip.style.display = known ? "" : "none";
+    const { offsetWidth: w, offsetHeight: h } = this.chip;
+    if (upright) {
+      const right = to + 8 + w <= along._offset + along._length;
+      Object.assign(this.chip.style, { left: `${right ? to + 6 : to - 6 - w}px`, top: `${across._offset + 2}px` });
+    } else {
+      const above = to - h - 4 >= along._offset;
+      Object.assign(this.chip.style, { left: `${across._offset + across._length - w - 44}px`, top: `${above ? to - h - 4 : to + 4}px` });
+    }
+    const grip = this.lines[0].grip;
+    grip.setAttribute("aria-valuenow", value);
+    grip.setAttribute("aria-valuetext", text);
+  }
+
+  /** While it moves: the side it acts on. */
+  cover(known, value, along, across, upright) {
+    const side = this.drag.shade;
+    const edge = (v) => clamp(this.pixel(v) - along._offset, 0, along._length);
+    this.shade.style.display = known && side ? "" : "none";
+    if (!known || !side) return;
+    const last = along._length;
+    let [a, b] = { between: () => [edge(-value), edge(value)], below: () => [upright ? 0 : last, edge(value)], above: () => [edge(value), upright ? last : 0] }[side]();
+    [a, b] = [Math.min(a, b), Math.max(a, b)];
+    const box = upright
+      ? { left: along._offset + a, width: b - a, top: across._offset, height: across._length }
+      : { top: along._offset + a, height: b - a, left: across._offset, width: across._length };
+    for (const [k, v] of Object.entries(box)) this.shade.style[k] = `${v}px`;
+  }
+
+  grab(event, sign, node) {
+    if (event.button || !this.axis()) return;
+    event.preventDefault();
+    event.stopPropagation();
+    node.setPointerCapture(event.pointerId);
+    if (sign > 0 || this.drag.mirror) this.lines[0].grip.focus({ preventScroll: true });
+    this.current = this.value;
+    this.dragging = true;
+    this.plot.classList.add("dragging");
+    const upright = this.drag.axis === "x";
+    const origin = this.plot.getBoundingClientRect();
+    const slip = (upright ? event.clientX - origin.left : event.clientY - origin.top) - this.pixel(sign * this.value);
+    let moved = false;
+    const move = (e) => {
+      const box = this.plot.getBoundingClientRect();
+      const raw = this.at((upright ? e.clientX - box.left : e.clientY - box.top) - (Math.abs(slip) < 30 ? slip : 0));
+      this.current = this.bounded(sign * raw);
+      moved = true;
+      this.place();
+      if (this.drag.live) this.report(false);
+    };
+    const stop = (e) => {
+      node.removeEventListener("pointermove", move);
+      node.removeEventListener("pointerup", stop);
+      node.removeEventListener("pointercancel", stop);
+      this.dragging = false;
+      this.plot.classList.remove("dragging");
+      if (moved && e.type === "pointerup") this.report(true);
+      this.place();
+      this.released?.();
+    };
+    node.addEventListener("pointermove", move);
+    node.addEventListener("pointerup", stop);
+    node.addEventListener("pointercancel", stop);
+  }
+
+  key(event) {
+    const steps = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -10, PageUp: 10 };
+    const { min, max } = this.drag;
+    const ax = this.axis();
+    if (!ax) return;
+    let value = this.value;
+    if (event.key in steps) {
+      // one step is a hundredth of what is in view: even on a logarithmic axis
+      const pixels = (steps[event.key] * (event.shiftKey ? 10 : 1) * ax._length) / 100;
+      value = this.at(this.pixel(value) + (this.drag.axis === "x" ? pixels : -pixels));
+    } else if (event.key === "Home" && Number.isFinite(min)) value = min;
+    else if (event.key === "End" && Number.isFinite(max)) value = max;
+    else return;
+    event.preventDefault();
+    this.current = this.bounded(value);
+    this.hold();
+    this.place();
+    clearTimeout(this.typing);
+    this.typing = setTimeout(() => this.report(true), 250);
+  }
+
+  hold() {
+    this.held = { value: this.current, before: this.drag.value, until: performance.now() + 4000 };
+  }
+
+  /** Tell the server: at once when let go, at most every 120 ms while moving. */
+  report(final) {
+    const now = performance.now();
+    clearTimeout(this.later);
+    if (!final && now - (this.told ?? 0) < 120) {
+      this.later = setTimeout(() => this.dragging && this.report(false), 120);
+      return;
+    }
+    this.told = now;
+    if (final) {
+      this.hold();
+      setTimeout(() => this.place(), 4100); // a value that was refused goes back
+    }
+    this.send(Number(this.current.toPrecision(6)), final);
+  }
+}
