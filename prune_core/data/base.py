@@ -85,7 +85,7 @@ class Dataset:
                 yield self.normalise(self.test_x[start : start + batch_size]), self.test_y[start : start + batch_size]
             return
         chosen = torch.arange(limit, device=self.device) * n // limit
-        for index in chosen.split(batch_size):
+        for index in torch.split(chosen, batch_size):
             yield self.normalise(self.test_x.index_select(0, index)), self.test_y.index_select(0, index)
 
 
@@ -133,7 +133,7 @@ class DataSource(Registered):
 
     def _splits(self, seed: int, device: torch.device) -> Splits:
         # cached apart from the data set: subsets and noisy labels share one copy of the images
-        bare = type(self).model_validate({**dict(self), "label_noise": 0.0, "train_size": None})
+        bare = self.replace(label_noise=0.0, train_size=None)
         key = (bare.model_dump_json(), self._place(), seed if self.seeded else 0, str(device))
         return _splits.get(key, lambda: Splits(*(t.to(device) for t in self._read(seed))))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Literal
 
 from torch import nn
@@ -44,7 +45,7 @@ class LeNet300(ModelSource):
 def fully_connected(sizes: tuple[int, ...], activation: type[nn.Module]) -> nn.Sequential:
     """Flatten, then a linear layer from each size to the next, ``activation`` between them (torch's initialisation)."""
     layers: list[nn.Module] = [nn.Flatten()]
-    for i, (n_in, n_out) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for i, (n_in, n_out) in enumerate(pairwise(sizes)):
         if i:
             layers.append(activation())
         layers.append(nn.Linear(n_in, n_out))
