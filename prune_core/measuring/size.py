@@ -49,7 +49,8 @@ def pack(state: dict[str, Tensor], sparse: set[str]) -> bytes:
     """``state`` as bytes: a JSON header, then each tensor in order; of those in ``sparse`` a bitmask and the non-zeros."""
     header, body = [], []
     for name, tensor in state.items():
-        array = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().reshape(tensor.numel(), -1)
+        array = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+        array = array.reshape(tensor.numel(), tensor.element_size())
         present = np.ones(len(array), bool)
         if name in sparse:
             present = (tensor.detach().cpu().reshape(-1) != 0).numpy()
@@ -86,7 +87,9 @@ def unpack(data: bytes) -> dict[str, Tensor]:
 def _masked(model: nn.Module, masks: Masks) -> tuple[dict[str, Tensor], set[str]]:
     """The state dict with removed weights at zero, and the names of its prunable tensors."""
     sparse = {name for name, info in describe(model).items() if info.prunable} | set(masks)
-    state = {n: t.detach().cpu() for n, t in model.state_dict().items()}
+    state = model.state_dict()  # an ordered dictionary with versions, as people save it
+    for name, tensor in state.items():
+        state[name] = tensor.detach().cpu()
     for name, mask in masks.items():
         state[name] = torch.where(mask.cpu(), state[name], torch.zeros((), dtype=state[name].dtype))
     return state, sparse & set(state)
