@@ -61,7 +61,8 @@ def print_progress(name: str, done: int, total: int) -> None:
     if sys.stderr.isatty():
         share = f"{100 * done / total:3.0f} %" if total else ""
         end = "\n" if total and done >= total else ""
-        print(f"\rDownloading {name}: {done / 1e6:.1f} MB {share}", end=end, file=sys.stderr, flush=True)
+        sys.stderr.write(f"\rDownloading {name}: {done / 1e6:.1f} MB {share}{end}")
+        sys.stderr.flush()
 
 
 def _open(url: str) -> Any:

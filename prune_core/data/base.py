@@ -120,8 +120,9 @@ class DataSource(Registered):
         Raises DataMissingError or DataCorruptError with a sentence that says what to do.
         """
         seeded = self.seeded or self.label_noise > 0 or self.train_size is not None
-        key = (self.model_dump_json(), self._place(), seed if seeded else 0, str(torch.device(device)))
-        return _datasets.get(key, lambda: self._load(seed, torch.device(device)))
+        place = torch.empty(0, device=device).device  # "cuda" and "cuda:0" are one place
+        key = (self.model_dump_json(), self._place(), seed if seeded else 0, str(place))
+        return _datasets.get(key, lambda: self._load(seed, place))
 
     def _read(self, seed: int) -> Splits:
         """Both splits on the CPU. Raises DataMissingError or DataCorruptError."""
@@ -131,16 +132,22 @@ class DataSource(Registered):
         """Where the files are, if there are any: the same settings may mean other files in another place."""
         return ""
 
-    def _splits(self, seed: int, device: torch.device) -> Splits:
+    def _resident(self, seed: int, device: torch.device) -> tuple[Splits, Tensor, Tensor]:
+        """Both splits, and their mean and std, on ``device``."""
         # cached apart from the data set: subsets and noisy labels share one copy of the images
         bare = self.replace(label_noise=0.0, train_size=None)
         key = (bare.model_dump_json(), self._place(), seed if self.seeded else 0, str(device))
-        return _splits.get(key, lambda: Splits(*(t.to(device) for t in self._read(seed))))
+
+        def read() -> tuple[Splits, Tensor, Tensor]:
+            splits = self._read(seed)
+            mean, std = channel_statistics(splits.train_x)  # on the CPU: the same bits for every device
+            return Splits(*(t.to(device) for t in splits)), mean.to(device), std.to(device)
+
+        return _splits.get(key, read)
 
     def _load(self, seed: int, device: torch.device) -> Dataset:
-        splits = self._splits(seed, device)
+        splits, mean, std = self._resident(seed, device)
         info = replace(self.info, train=len(splits.train_y), test=len(splits.test_y))
-        mean, std = channel_statistics(splits.train_x)
         x, y = splits.train_x, splits.train_y
         if self.train_size is not None:
             _check_subset(self, info)
@@ -171,18 +178,18 @@ def channel_statistics(x: Tensor) -> tuple[Tensor, Tensor]:
     """
     if x.dtype == torch.uint8:
         # 256 counts a channel: exact, and without a float copy of the images
-        counts = torch.stack([x[:, c].flatten().bincount(minlength=256) for c in range(x.shape[1])]).double().cpu()
+        counts = torch.stack([x[:, c].flatten().bincount(minlength=256) for c in range(x.shape[1])]).double()
         values = torch.arange(256, dtype=torch.float64)
         mean = counts @ values / counts.sum(1)
         variance = counts @ values.square() / counts.sum(1) - mean.square()
     else:
         axes = [0, *range(2, x.dim())]
-        mean = x.double().mean(axes).cpu()
-        variance = x.double().var(axes, correction=0).cpu()
+        mean = x.double().mean(axes)
+        variance = x.double().var(axes, correction=0)
     std = variance.clamp_min(0).sqrt()
     std = torch.where(std > 0, std, torch.ones_like(std))
     shape = (-1, *[1] * (x.dim() - 2))
-    return mean.float().view(shape).to(x.device), std.float().view(shape).to(x.device)
+    return mean.float().view(shape), std.float().view(shape)
 
 
 def _extent(data: Dataset) -> Extent:
@@ -201,7 +208,7 @@ def _check_subset(source: DataSource, info: DataInfo) -> None:
 
 
 _datasets: Cache[Dataset] = Cache(8)
-_splits: Cache[Splits] = Cache(4)
+_splits: Cache[tuple[Splits, Tensor, Tensor]] = Cache(4)
 
 
 def clear_cache() -> None:

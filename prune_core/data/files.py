@@ -88,7 +88,8 @@ def _unzip(path: Path) -> Bytes:
         return np.frombuffer(bytearray(gzip.decompress(path.read_bytes())), np.uint8)
     except (OSError, EOFError, zlib.error) as error:
         raise DataCorruptError(
-            f"{path} ({path.stat().st_size:,} bytes) cannot be unpacked ({error}); delete it, and it is downloaded again."
+            f"{path} ({path.stat().st_size:,} bytes) cannot be unpacked ({error}); "
+            "delete it, and it is downloaded again."
         ) from error
 
 

@@ -44,9 +44,9 @@ class _Downloaded(DataSource):
             except (OSError, tarfile.TarError) as error:
                 reason = getattr(error, "reason", None) or error
                 raise DataMissingError(
-                    f"{type(self).__name__} needs {', '.join(missing)} in {folder}, and the download failed ({reason}); "
-                    "connect to the internet, or put the files there (PRUNE_LAB_DATA names another folder); "
-                    "meanwhile choose Digits, which needs no files."
+                    f"{type(self).__name__} needs {', '.join(missing)} in {folder}, and the download failed "
+                    f"({reason}); connect to the internet, or put the files there "
+                    "(PRUNE_LAB_DATA names another folder); meanwhile choose Digits, which needs no files."
                 ) from error
         return folder
 
@@ -129,7 +129,7 @@ class _Cifar(_Downloaded):
 
 @contextmanager
 def _scratch(folder: Path) -> Iterator[Path]:
-    """The name of a folder inside ``folder`` that goes away afterwards; ``fetch`` makes it once the first bytes come."""
+    """The name of a folder inside ``folder`` that goes away afterwards; ``fetch`` makes it when bytes come."""
     path = folder / f".download-{uuid.uuid4().hex[:8]}"
     try:
         yield path
@@ -141,7 +141,8 @@ def _fetch_any(urls: list[str], target: Path, md5: str) -> None:
     """Fetch from the first address that answers. Raises the last one's OSError."""
     for i, url in enumerate(urls):
         try:
-            return fetch(url, target, digest=md5)
+            fetch(url, target, digest=md5)
+            return
         except OSError:
             if i == len(urls) - 1:
                 raise

@@ -68,7 +68,9 @@ def macs(model: nn.Module, shape: tuple[int, ...], masks: Masks | None = None) -
     activations (matmul, bmm, einsum). Leaves the model as it was.
     """
     parameter = next(model.parameters(), None)
-    place = {} if parameter is None else {"device": parameter.device, "dtype": parameter.dtype}
+    x = torch.zeros(1, *shape)
+    if parameter is not None:
+        x = x.to(parameter.device, parameter.dtype)
     kept = {id(p): masks[n] for n, p in model.named_parameters() if n in masks} if masks else {}
     training = [m for m in model.modules() if m.training]
     stack: list[str] = [""]
@@ -79,7 +81,7 @@ def macs(model: nn.Module, shape: tuple[int, ...], masks: Masks | None = None) -
     model.eval()
     try:
         with torch.no_grad(), _Watch(stack, kept) as watch:
-            model(torch.zeros(1, *shape, **place))  # type: ignore[arg-type]
+            model(x)
     finally:
         for handle in handles:
             handle.remove()
@@ -182,5 +184,5 @@ RULES: dict[Any, Callable[..., Iterable[Work]]] = {
     torch.einsum: _einsum,
     F.scaled_dot_product_attention: _scaled_attention,
     F.multi_head_attention_forward: _attention,
-    **dict.fromkeys((torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu), _recurrent),  # type: ignore[attr-defined]
+    **dict.fromkeys((torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu), _recurrent),
 }

@@ -1,6 +1,7 @@
 """Bytes of a model's weights, each way of storing them written out and its length taken.
 
-A mask alone saves nothing: a zero costs four bytes like any other number. The figures differ in how they leave zeros out.
+A mask alone saves nothing: a zero costs four bytes like any other number. The figures differ in how they leave
+zeros out.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def sizes(model: nn.Module, masks: Masks | None = None, *, compress: bool = True
 
 
 def pack(state: dict[str, Tensor], sparse: set[str]) -> bytes:
-    """``state`` as bytes: a JSON header, then each tensor in order; of those in ``sparse`` a bitmask and the non-zeros."""
+    """``state`` as bytes: a JSON header, then each tensor; of those in ``sparse`` a bitmask and the non-zeros."""
     header, body = [], []
     for name, tensor in state.items():
         array = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()

@@ -43,7 +43,8 @@ class RowReader(nn.Module):
         self.lstm = nn.LSTM(shape[0] * shape[2], hidden, batch_first=True)
         self.classifier = nn.Linear(hidden, classes)
         with torch.no_grad():
-            for gate in self.lstm.weight_hh_l0.chunk(4):  # four gates below each other, each (hidden, hidden)
+            recurrent = self.lstm.get_parameter("weight_hh_l0")
+            for gate in torch.chunk(recurrent, 4):  # four gates below each other, each (hidden, hidden)
                 nn.init.orthogonal_(gate, gain)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -70,7 +70,7 @@ class Torchvision(ModelSource):
     def _published(self) -> Any:
         from torchvision import models
 
-        return models.get_model_weights(self.architecture).DEFAULT  # type: ignore[attr-defined]
+        return models.get_model_weights(self.architecture).DEFAULT
 
     @property
     def _min_size(self) -> int:
@@ -107,9 +107,9 @@ class Torchvision(ModelSource):
                 fetch(url, path, digest=checksum[1] if checksum else "", algorithm="sha256")
             except OSError as error:
                 raise ModelError(
-                    f"The pretrained weights of {self.architecture} need {path.name} in {path.parent}, and the download "
-                    f"failed ({getattr(error, 'reason', None) or error}); connect to the internet, put the file there, "
-                    "or choose weights='random'."
+                    f"The pretrained weights of {self.architecture} need {path.name} in {path.parent}, and the "
+                    f"download failed ({getattr(error, 'reason', None) or error}); connect to the internet, "
+                    "put the file there, or choose weights='random'."
                 ) from error
         try:
             net: nn.Module = models.get_model(self.architecture, weights=self._published, **options)

@@ -56,5 +56,5 @@ class TinyViT(ModelSource):
             net.conv_proj = stem
         # torchvision starts the classifier at zero, made for fine-tuning: pruned at the start it would go as a whole,
         # and in the first step no gradient would reach any other layer
-        nn.init.trunc_normal_(net.get_submodule("heads.head").weight, std=0.02)
+        nn.init.trunc_normal_(net.get_parameter("heads.head.weight"), std=0.02)
         return net

@@ -49,7 +49,7 @@ def test_tensors_are_as_info_says(source):
     for x, y in ((data.train_x, data.train_y), (data.test_x, data.test_y)):
         assert x.dtype in (torch.uint8, torch.float32) and x.is_contiguous()
         assert y.dtype == torch.int64 and len(x) == len(y)
-        assert 0 <= y.min() and y.max() < data.info.classes
+        assert y.min() >= 0 and y.max() < data.info.classes
 
 
 def test_every_class_is_in_both_splits_of_generated_and_embedded_sets(source):
