@@ -1,0 +1,108 @@
+"""What every test may count on: one thread, a home of its own, and a sentence where something is missing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+# Before anything imports the engine: no test may touch the person's own runs, and no number may depend on the machine.
+_SCRATCH = tempfile.mkdtemp(prefix="prune-lab-tests-")
+os.environ["PRUNE_LAB_HOME"] = _SCRATCH
+os.environ.pop("PRUNE_LAB_STORE", None)
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import hypothesis  # noqa: E402
+import pytest  # noqa: E402
+import torch  # noqa: E402
+
+ROOT = Path(__file__).resolve().parent.parent
+IN_CI = os.environ.get("CI", "").lower() in ("1", "true", "yes")
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+MNIST_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+
+torch.set_num_threads(1)
+# no deadline: the machine is shared; the same examples everywhere, so that a red test can be run again
+hypothesis.settings.register_profile("lab", deadline=None, derandomize=True, print_blob=True)
+hypothesis.settings.load_profile("lab")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    shutil.rmtree(_SCRATCH, ignore_errors=True)
+
+
+# --- a home, data, a browser -----------------------------------------------------------------------------------------
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty PRUNE_LAB_HOME: store, checkpoints and engine files of this test alone."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    monkeypatch.setenv("PRUNE_LAB_HOME", str(folder))
+    monkeypatch.delenv("PRUNE_LAB_STORE", raising=False)
+    return folder
+
+
+@pytest.fixture
+def mnist_root(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that holds ``MNIST/raw``, set as PRUNE_LAB_DATA; skips, saying why, where the files are not there."""
+    folder = find_mnist()
+    if folder is None:
+        pytest.skip("MNIST's files are neither in PRUNE_LAB_DATA nor in ../shared/data: set PRUNE_LAB_DATA to run this")
+    monkeypatch.setenv("PRUNE_LAB_DATA", str(folder))
+    return folder
+
+
+def find_mnist() -> Path | None:
+    """The first of PRUNE_LAB_DATA and ../shared/data (seen from the repository) with all four files of MNIST."""
+    named = os.environ.get("PRUNE_LAB_DATA")
+    for folder in ([Path(named)] if named else []) + [ROOT.parent / "shared" / "data"]:
+        raw = folder / "MNIST" / "raw"
+        if all((raw / name).is_file() or (raw / f"{name}.gz").is_file() for name in MNIST_FILES):
+            return folder
+    return None
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of the browser. Without one: skips on a person's machine, fails where CI is set."""
+    path = find_chromium()
+    if path is None:
+        why = "no Chromium: install it (Debian: apt-get install chromium) or set PRUNE_LAB_CHROMIUM"
+        pytest.fail(why) if IN_CI else pytest.skip(why)
+    return path
+
+
+def find_chromium() -> str | None:
+    """PRUNE_LAB_CHROMIUM, or the first browser of that kind on the PATH."""
+    named = os.environ.get("PRUNE_LAB_CHROMIUM")
+    if named:
+        return named if Path(named).is_file() else None
+    return next((path for path in map(shutil.which, CHROMIUM_NAMES) if path), None)
+
+
+# --- markers ---------------------------------------------------------------------------------------------------------
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        if "mnist_root" in fixtures:
+            item.add_marker("mnist")
+        if "chromium" in fixtures:
+            item.add_marker("browser")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("browser") and find_chromium() is None:
+        why = "no Chromium: install it (Debian: apt-get install chromium) or set PRUNE_LAB_CHROMIUM"
+        pytest.fail(why, pytrace=False) if IN_CI else pytest.skip(why)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
+    yield
+    skipped = [r for r in terminalreporter.stats.get("skipped", []) if "no Chromium" in str(r.longrepr)]
+    if skipped:
+        terminalreporter.write_sep("!", f"{len(skipped)} BROWSER TESTS DID NOT RUN: no Chromium here", red=True, bold=True)
