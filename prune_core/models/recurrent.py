@@ -16,7 +16,7 @@ from prune_core.settings import setting
     reference="Hochreiter & Schmidhuber 1997; Pascanu, Mikolov, Bengio 2013, arXiv:1211.5063",
 )
 class RowLSTM(ModelSource):
-    """Reads an image row by row, top to bottom, and classifies from its last state: its gradients explode.
+    """Reads an image row by row, top to bottom, and classifies from its last state; its gradients can explode.
 
     Each row's gradient passes through the recurrent weights once more, so more rows and a larger gain explode more.
     """
