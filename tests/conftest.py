@@ -105,4 +105,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterat
     yield
     skipped = [r for r in terminalreporter.stats.get("skipped", []) if "no Chromium" in str(r.longrepr)]
     if skipped:
-        terminalreporter.write_sep("!", f"{len(skipped)} BROWSER TESTS DID NOT RUN: no Chromium here", red=True, bold=True)
+        why = f"{len(skipped)} BROWSER TESTS DID NOT RUN: no Chromium here"
+        terminalreporter.write_sep("!", why, red=True, bold=True)
