@@ -1,0 +1,95 @@
+"""What a clipping strategy is: settings with one hook. The base measures what the hook did."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from prune_core.clipping.gradients import FlatGradients
+from prune_core.clipping.report import ClipReport, report_changed, report_scaled
+from prune_core.registry import Registered, Registry
+
+
+class ClipStrategy(Registered):
+    """Limits a gradient between backward pass and update. It never changes the number of parameters.
+
+    A member gives ``_apply_``, or, where it multiplies the whole gradient by one number, derives from ScalingStrategy.
+    What must be remembered from step to step lives in ``state``: plain tensors and numbers that a checkpoint can hold.
+
+    The gradient of a removed weight does not belong to the update: mask it to zero before clipping, or it inflates the
+    norm (1.6 times at 90 % sparsity). With a loss scaler, unscale first.
+    """
+
+    registry: ClassVar[Registry[ClipStrategy]] = Registry("clipping strategy")
+    threshold_field: ClassVar[str] = "threshold"
+    """The field that a slider moves in mid-run."""
+
+    if TYPE_CHECKING:  # a property here would hide the field of that name that most members have
+
+        @property
+        def threshold(self) -> float:
+            """The value of ``threshold_field``."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        field = cls.threshold_field
+        if field != "threshold":
+            cls.threshold = property(lambda self: getattr(self, field))  # type: ignore[method-assign, assignment]
+
+    def with_threshold(self, value: float) -> Self:
+        """A copy with another threshold. Raises ConfigError outside its bounds."""
+        return self.replace(**{self.threshold_field: value})
+
+    def init_state(self) -> dict[str, Any]:
+        """A fresh state for one run; empty unless a member remembers something."""
+        return {}
+
+    def clip_(
+        self,
+        parameters: Iterable[Tensor] | Iterable[tuple[str, Tensor]] | Tensor,
+        state: dict[str, Any] | None = None,
+        *,
+        layers: bool = True,
+    ) -> ClipReport:
+        """Clip the gradients of any model after ``backward()`` and report what that did.
+
+        Takes ``model.parameters()``, ``model.named_parameters()`` (the report then has names) or one parameter, of any
+        devices and floating types. ``state`` (from ``init_state``) is needed from step to step by strategies that
+        remember. Raises ConfigError where there is no gradient, or a sparse one.
+        """
+        with torch.no_grad():
+            grads = FlatGradients.gather(parameters)
+            report = self.clip_flat_(grads, self.init_state() if state is None else state, layers=layers)
+            grads.scatter_()
+        return report
+
+    @torch.no_grad()
+    def clip_flat_(self, grads: FlatGradients, state: dict[str, Any], *, layers: bool = True) -> ClipReport:
+        """Clip ``grads.values`` in place; ``layers`` asks for the report by layer too, which costs as much again."""
+        before = grads.keep_before()
+        self._apply_(grads, state)
+        return report_changed(before, grads, layers=layers)
+
+    def _apply_(self, grads: FlatGradients, state: dict[str, Any]) -> None:
+        """Change ``grads.values`` in place."""
+        raise NotImplementedError
+
+
+class ScalingStrategy(ClipStrategy):
+    """Multiplies the whole gradient by one number: the direction stays. A member gives ``_factor``."""
+
+    @torch.no_grad()
+    def clip_flat_(self, grads: FlatGradients, state: dict[str, Any], *, layers: bool = True) -> ClipReport:
+        length = grads.norm()
+        factor = torch.clamp(self._factor(grads, length, state), max=1.0)  # never lengthens
+        report = report_scaled(grads, length, factor, layers=layers)
+        if not factor.is_cpu or factor.item() != 1:
+            grads.values.mul_(factor)
+        return report
+
+    def _factor(self, grads: FlatGradients, length: Tensor, state: dict[str, Any]) -> Tensor:
+        """The factor, 0-dim, on the gradient's device; above 1 counts as 1. ``length`` is the L2 norm of ``grads``."""
+        raise NotImplementedError

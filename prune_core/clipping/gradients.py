@@ -1,0 +1,97 @@
+"""The gradient of a whole model as one vector, and norms that tell the truth about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import accumulate, pairwise
+
+import torch
+from torch import Tensor
+
+from prune_core.errors import ConfigError
+
+SMALL, LARGE = 1e-12, 1e18  # between these, the float32 squares below a norm neither vanished nor overflowed
+
+
+class FlatGradients:
+    """All gradients of a model as one contiguous vector ``values`` (n,), to be changed in place.
+
+    ``layers`` are views of it, one a parameter, flat, named by ``names``; parameter i spans ``offsets[i:i + 2]``.
+    ``parameters`` are the parameters themselves where the caller has them: strategies that look at a layer's shape or
+    weights need them.
+    """
+
+    def __init__(
+        self, values: Tensor, names: tuple[str, ...], offsets: tuple[int, ...], parameters: tuple[Tensor, ...] = ()
+    ) -> None:
+        self.values = values
+        self.names = names
+        self.offsets = offsets
+        self.parameters = parameters
+        self.layers = tuple(values[a:b] for a, b in pairwise(offsets))
+        self._before: FlatGradients | None = None
+
+    def keep_before(self) -> FlatGradients:
+        """A copy of the gradient as it is now; the next call overwrites it, so that no step allocates memory."""
+        if self._before is None:
+            self._before = FlatGradients(torch.empty_like(self.values), self.names, self.offsets, self.parameters)
+        self._before.values.copy_(self.values)
+        return self._before
+
+    def norm(self, order: int | str = 2) -> Tensor:
+        """The 1-, 2- or "inf"-norm over all entries, 0-dim; not finite only where an entry is not.
+
+        Bitwise what ``torch.nn.utils.get_total_norm`` says of the layers, unless float32 squares would overflow or
+        vanish there: then the sum is made in float64.
+        """
+        if order == "inf":
+            low, high = torch.aminmax(self.values)  # a twentieth of the time of vector_norm(inf)
+            return torch.maximum(-low, high)
+        # _foreach_norm is the kernel below get_total_norm, without its 25 µs of grouping by device and dtype
+        each = torch.stack(torch._foreach_norm(self.layers, float(order)))
+        total: Tensor = torch.linalg.vector_norm(each, float(order))
+        if total.is_cpu and in_range(total.item()):  # on a GPU looking would wait: there the safe sum is always made
+            return total
+        return safe_norm(self.values, float(order))
+
+    @classmethod
+    def gather(cls, parameters: Iterable[Tensor | tuple[str, Tensor]] | Tensor) -> FlatGradients:
+        """Copy the gradients of ``parameters``, named or not, read once, into one vector on the first one's device.
+
+        Parameters without gradient are left out; half precision is widened to float32, and all to float64 where one
+        is. Raises ConfigError where no parameter has a gradient, or one is sparse or complex.
+        """
+        given = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+        named = [p if isinstance(p, tuple) else (str(i), p) for i, p in enumerate(given)]
+        found = [(name, p, p.grad) for name, p in named if p.grad is not None]
+        if not found:
+            raise ConfigError(
+                f"Clipping needs gradients, but none of the {len(named)} parameters has one; call backward() first, "
+                "and give model.parameters() anew if it was already consumed."
+            )
+        for name, _, g in found:
+            if g.layout != torch.strided or not g.is_floating_point():
+                raise ConfigError(
+                    f"The gradient of {name} must be dense and real to be clipped, got {g.layout}, {g.dtype}."
+                )
+        wide = torch.float64 if any(g.dtype == torch.float64 for *_, g in found) else torch.float32
+        values = torch.cat([g.detach().reshape(-1).to(found[0][2].device, wide) for *_, g in found])
+        offsets = tuple(accumulate((g.numel() for *_, g in found), initial=0))
+        return cls(values, tuple(name for name, *_ in found), offsets, tuple(p for _, p, _ in found))
+
+    def scatter_(self) -> None:
+        """Write the vector back to the gradients that ``gather`` read."""
+        for p, layer in zip(self.parameters, self.layers, strict=True):
+            assert p.grad is not None, "gather takes only parameters with a gradient"
+            p.grad.copy_(layer.view(p.grad.shape))
+
+
+def in_range(norm: float) -> bool:
+    """Whether a norm made of float32 squares can be believed."""
+    return SMALL < norm < LARGE
+
+
+def safe_norm(values: Tensor, order: float = 2.0) -> Tensor:
+    """The norm of a vector (n,), 0-dim float64, summed in float64."""
+    total: Tensor = torch.linalg.vector_norm(values, order, dtype=torch.float64)
+    return total

@@ -1,0 +1,43 @@
+"""Clipping by norm."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar, Literal
+
+from pydantic import field_validator
+from torch import Tensor
+
+from prune_core.clipping.base import ScalingStrategy
+from prune_core.clipping.gradients import FlatGradients
+from prune_core.registry import register
+from prune_core.settings import setting
+
+EPSILON = 1e-6  # torch's, so that both give the same bits
+
+
+@register(
+    "norm",
+    label="By norm",
+    formula=r"g \leftarrow g \cdot \min\left(1, \frac{c}{\lVert g \rVert_p + 10^{-6}}\right)",
+    reference="Pascanu, Mikolov, Bengio 2013, arXiv:1211.5063; torch.nn.utils.clip_grad_norm_",
+)
+class NormClip(ScalingStrategy):
+    """Shortens the gradient of all parameters together to at most max_norm; the direction stays."""
+
+    threshold_field: ClassVar[str] = "max_norm"
+    max_norm: float = setting(
+        1.0, gt=0, le=1e6, log=True, help="Largest norm the gradient may keep.", label="Max. norm"
+    )
+    norm_type: Literal[1, 2, "inf"] = setting(
+        2, help="Which norm is limited: 1 (sum), 2 (Euclidean) or inf (largest entry).", advanced=True
+    )
+
+    @field_validator("norm_type", mode="before")
+    @classmethod
+    def _number(cls, value: Any) -> Any:
+        return {"1": 1, "2": 2, "1.0": 1, "2.0": 2, str(math.inf): "inf"}.get(str(value), value)
+
+    def _factor(self, grads: FlatGradients, length: Tensor, state: dict[str, Any]) -> Tensor:
+        norm = length if self.norm_type == 2 else grads.norm(self.norm_type)
+        return self.max_norm / (norm + EPSILON)

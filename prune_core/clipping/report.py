@@ -1,0 +1,144 @@
+"""What clipping did to a gradient: length before and after, share of entries changed, turn of the direction."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from prune_core.clipping.gradients import FlatGradients, in_range, safe_norm
+from prune_core.errors import ConfigError
+
+COLUMNS = ("norm_before", "norm_after", "changed", "cosine")
+
+
+@dataclass(frozen=True)
+class ClipReport:
+    """One clipping. Values are float64 and stay on the gradient's device until someone looks.
+
+    Norms are L2, whatever norm the strategy clips by, and finite if and only if every entry is. ``changed`` is the
+    share of all entries whose value changed, in [0, 1]. ``cosine`` is that of the angle between the gradient before and
+    after, in [-1, 1]: 1 where nothing turned, also for a gradient of zeros; 0 where clipping left only zeros; nan where
+    there is no direction because an entry is not finite.
+    """
+
+    overall: Tensor
+    """(4,) in the order of COLUMNS, over all parameters together."""
+    names: tuple[str, ...]
+    by_layer: Tensor | None = None
+    """(layers, 4), a row for each of ``names``; None unless it was asked for."""
+
+    @property
+    def norm_before(self) -> Tensor:
+        return self.overall[0]
+
+    @property
+    def norm_after(self) -> Tensor:
+        return self.overall[1]
+
+    @property
+    def changed(self) -> Tensor:
+        return self.overall[2]
+
+    @property
+    def cosine(self) -> Tensor:
+        return self.overall[3]
+
+    @property
+    def layer_norm_before(self) -> Tensor:
+        return self._layers[:, 0]
+
+    @property
+    def layer_norm_after(self) -> Tensor:
+        return self._layers[:, 1]
+
+    @property
+    def layer_changed(self) -> Tensor:
+        return self._layers[:, 2]
+
+    @property
+    def layer_cosine(self) -> Tensor:
+        return self._layers[:, 3]
+
+    @property
+    def _layers(self) -> Tensor:
+        if self.by_layer is None:
+            raise ConfigError("This report has no values by layer; clip with layers=True.")
+        return self.by_layer
+
+    def __repr__(self) -> str:
+        values = ", ".join(f"{c}={v:.4g}" for c, v in zip(COLUMNS, self.overall.tolist(), strict=True))
+        return f"ClipReport({values}, {len(self.names)} layers)"
+
+
+@torch.no_grad()
+def measure(grads: FlatGradients, *, layers: bool = True) -> ClipReport:
+    """The report of not clipping at all."""
+    return report_scaled(grads, norm(grads.values), None, layers=layers)
+
+
+def report_changed(before: FlatGradients, after: FlatGradients, *, layers: bool) -> ClipReport:
+    """The report of any change, by comparing the gradient before and after."""
+    rows = [compare(a, b) for a, b in zip(before.layers, after.layers, strict=True)] if layers else None
+    return ClipReport(compare(before.values, after.values), after.names, None if rows is None else torch.stack(rows))
+
+
+def report_scaled(before: FlatGradients, length: Tensor, factor: Tensor | None, *, layers: bool) -> ClipReport:
+    """The report of multiplying a gradient of L2 norm ``length`` by ``factor``, 0-dim, in (0, 1]; None stands for 1.
+
+    Made without a comparison: the direction stays, and every entry that is not zero changes.
+    """
+    rows = torch.stack([_scaled(g, norm(g), factor) for g in before.layers]) if layers else None
+    return ClipReport(_scaled(before.values, length, factor), before.names, rows)
+
+
+def _scaled(values: Tensor, length: Tensor, factor: Tensor | None) -> Tensor:
+    if values.is_cpu:
+        a, by = float(length), 1.0 if factor is None else float(factor)
+        changed = np.count_nonzero(values.numpy() != 0) / values.numel() if by < 1 else 0.0
+        return torch.tensor((a, a * by, changed, 1.0 if math.isfinite(a) else math.nan), dtype=torch.float64)
+    a64 = length.double()
+    scale = torch.ones_like(a64) if factor is None else factor.double()
+    moved = (scale < 1) * (values.count_nonzero() / max(values.numel(), 1))
+    return torch.stack([a64, a64 * scale, moved.double(), 1 + 0 * a64])  # not finite: no direction either
+
+
+def compare(before: Tensor, after: Tensor) -> Tensor:
+    """Norm before, norm after, share changed, cosine: (4,) float64 on the tensors' device, of two vectors (n,)."""
+    if before.is_cpu:  # looking at a number is free here, and spares most of the work where nothing changed
+        return torch.tensor(_compare(before, after), dtype=torch.float64)
+    a, b = norm(before), norm(after)
+    changed = torch.count_nonzero(before != after) / max(before.numel(), 1)
+    # one of them is brought to length 1 first: then no sum on the way is longer than the other, and none overflows
+    turned = torch.dot(before, (after / b).to(after.dtype)) / a
+    cosine = torch.where(changed == 0, torch.ones_like(a), torch.where(b == 0, torch.zeros_like(a), turned))
+    return torch.stack([a, b, changed.double(), cosine.clamp(-1, 1)])
+
+
+def _compare(before: Tensor, after: Tensor) -> tuple[float, float, float, float]:
+    # numpy compares and counts 266,610 entries in 36 µs; torch takes 220
+    a, different = float(norm(before)), int(np.count_nonzero(before.numpy() != after.numpy()))
+    if not different:
+        return a, a, 0.0, 1.0
+    b, changed = float(norm(after)), different / before.numel()
+    if not math.isfinite(a) or not math.isfinite(b):
+        return a, b, changed, math.nan
+    if b == 0:
+        return a, b, changed, 0.0
+    if in_range(a) and in_range(b):
+        cosine = float(torch.dot(before, after)) / (a * b)
+    else:
+        cosine = float(torch.dot(before.double() / a, after.double() / b))
+    return a, b, changed, min(max(cosine, -1.0), 1.0)
+
+
+def norm(values: Tensor) -> Tensor:
+    """L2 norm of a vector (n,), 0-dim float64; float32 squares that overflow or vanish are summed again in float64."""
+    if values.is_cpu:
+        length = math.sqrt(float(torch.dot(values, values)))  # a quarter of the time of a sum in float64
+        if in_range(length):
+            return torch.tensor(length, dtype=torch.float64)
+    return safe_norm(values)

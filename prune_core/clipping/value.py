@@ -1,0 +1,27 @@
+"""Clipping by value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prune_core.clipping.base import ClipStrategy
+from prune_core.clipping.gradients import FlatGradients
+from prune_core.registry import register
+from prune_core.settings import setting
+
+
+@register(
+    "value",
+    label="By value",
+    formula=r"g_i \leftarrow \min(\max(g_i, -\alpha), \alpha)",
+    reference="Mikolov 2012, thesis, section 3.2; torch.nn.utils.clip_grad_value_",
+)
+class ValueClip(ClipStrategy):
+    """Limits every entry of the gradient to [-threshold, threshold]; this turns the direction."""
+
+    threshold: float = setting(
+        0.01, gt=0, le=1e6, log=True, help="Largest absolute value an entry may keep.", label="α"
+    )
+
+    def _apply_(self, grads: FlatGradients, state: dict[str, Any]) -> None:
+        grads.values.clamp_(-self.threshold, self.threshold)

@@ -1,0 +1,155 @@
+"""What every registered clipping strategy keeps, whatever it does: a new one is held to it without a line here."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+import torch
+from torch import nn
+
+from prune_core.clipping import ClipStrategy, FlatGradients
+from prune_core.errors import ConfigError
+
+ENTRIES = list(ClipStrategy.registry)
+SCALES = [1e-30, 1e-6, 1.0, 1e6, 1e25]  # 1e25: squares overflow float32
+
+
+@pytest.fixture(params=ENTRIES, ids=lambda entry: entry.name)
+def strategy(request) -> ClipStrategy:
+    return request.param.cls()
+
+
+def network(seed: int = 0, scale: float = 1.0) -> nn.Module:
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 10))
+    model(torch.randn(8, 1, 8, 8)).square().sum().backward()
+    peak = max(float(p.grad.abs().max()) for p in model.parameters())
+    for p in model.parameters():
+        p.grad.mul_(scale / peak)
+    return model
+
+
+def gradients(model: nn.Module) -> torch.Tensor:
+    return torch.cat([p.grad.reshape(-1) for p in model.parameters()])
+
+
+def flat(model: nn.Module) -> FlatGradients:
+    return FlatGradients.gather(model.named_parameters())
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_the_report_says_what_happened(strategy, scale):
+    model = network(scale=scale)
+    before = gradients(model).double()
+    report = strategy.clip_(model.named_parameters())
+    after = gradients(model).double()
+    assert float(report.norm_before) == pytest.approx(float(before.norm()), rel=2e-6)
+    assert float(report.norm_after) == pytest.approx(float(after.norm()), rel=2e-6)
+    assert float(report.changed) == float((before != after).double().mean())
+    assert float(report.cosine) == pytest.approx(float(before @ after / before.norm() / after.norm()), abs=2e-6)
+    assert report.names == tuple(name for name, _ in model.named_parameters())
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_the_report_by_layer_says_what_happened(strategy, scale):
+    model = network(scale=scale)
+    before = [p.grad.double().reshape(-1).clone() for p in model.parameters()]
+    report = strategy.clip_(model.parameters())
+    for i, (a, p) in enumerate(zip(before, model.parameters(), strict=True)):
+        b = p.grad.double().reshape(-1)
+        assert float(report.layer_norm_before[i]) == pytest.approx(float(a.norm()), rel=2e-6)
+        assert float(report.layer_norm_after[i]) == pytest.approx(float(b.norm()), rel=2e-6)
+        assert float(report.layer_changed[i]) == float((a != b).double().mean())
+        assert float(report.layer_cosine[i]) == pytest.approx(float(a @ b / a.norm() / b.norm()), abs=2e-6)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_it_never_lengthens_and_the_cosine_is_one(strategy, scale):
+    report = strategy.clip_(network(scale=scale).parameters())
+    assert float(report.norm_after) <= float(report.norm_before) * (1 + 1e-6)
+    assert -1 <= float(report.cosine) <= 1 and 0 <= float(report.changed) <= 1
+    assert bool((report.layer_cosine.abs() <= 1).all())
+
+
+def test_parameters_keep_number_shape_and_values(strategy):
+    model = network()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    strategy.clip_(model.parameters())
+    assert {k: v.shape for k, v in model.state_dict().items()} == {k: v.shape for k, v in before.items()}
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+    assert all(p.grad.shape == p.shape for p in model.parameters())
+
+
+def test_twice_from_the_same_start_is_bitwise_equal(strategy):
+    first, second = network(scale=3.0), network(scale=3.0)
+    a, b = strategy.clip_(first.parameters()), strategy.clip_(second.parameters())
+    assert torch.equal(gradients(first), gradients(second))
+    assert torch.equal(a.overall, b.overall) and torch.equal(a.by_layer, b.by_layer)
+
+
+def test_the_flat_form_does_the_same(strategy):
+    model = network(scale=3.0)
+    grads = flat(model)
+    strategy.clip_flat_(grads, strategy.init_state(), layers=False)
+    strategy.clip_(model.parameters())
+    assert torch.equal(grads.values, gradients(model))
+
+
+def test_the_state_goes_through_a_checkpoint(strategy):
+    state = strategy.init_state()
+    grads = [flat(network(seed, scale=3.0)) for seed in range(4)]
+    for g in grads[:2]:
+        strategy.clip_flat_(g, state)
+    file = io.BytesIO()
+    torch.save(state, file)
+    file.seek(0)
+    loaded = torch.load(file, weights_only=True)
+    for g in grads[2:]:
+        twin = FlatGradients(g.values.clone(), g.names, g.offsets, g.parameters)
+        strategy.clip_flat_(g, state)
+        strategy.clip_flat_(twin, loaded)
+        assert torch.equal(g.values, twin.values)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("where", [0, 17, -1])
+def test_a_gradient_that_is_not_finite_is_never_hidden(strategy, bad, where):
+    grads = flat(network())
+    grads.values[where] = bad
+    report = strategy.clip_flat_(grads, strategy.init_state())
+    assert not torch.isfinite(report.norm_before) and not torch.isfinite(report.cosine)
+
+
+def test_a_gradient_of_zeros_stays(strategy):
+    model = network()
+    for p in model.parameters():
+        p.grad.zero_()
+    report = strategy.clip_(model.parameters())
+    assert report.overall.tolist() == [0, 0, 0, 1] and not gradients(model).any()
+
+
+def test_the_threshold_can_be_moved_in_mid_run(strategy):
+    moved = strategy.with_threshold(0.125)
+    assert moved.threshold == 0.125 == getattr(moved, strategy.threshold_field)
+    assert type(moved) is type(strategy) and strategy.threshold != 0.125
+    for bad in (0, -1, float("nan"), "much"):
+        with pytest.raises(ConfigError, match=strategy.threshold_field):
+            strategy.with_threshold(bad)
+
+
+def test_a_smaller_threshold_leaves_less(strategy):
+    tight, loose = network(scale=3.0), network(scale=3.0)
+    a = strategy.with_threshold(0.01).clip_(tight.parameters())
+    b = strategy.with_threshold(0.1).clip_(loose.parameters())
+    assert float(a.norm_after) < float(b.norm_after)
+
+
+def test_it_can_be_written_down_and_read_back(strategy):
+    assert ClipStrategy.model_validate(strategy.model_dump()) == strategy
+
+
+def test_people_can_read_what_it_is(strategy):
+    entry = ClipStrategy.registry[strategy.kind]
+    assert entry.label and entry.formula and entry.reference and entry.summary.endswith(".")
+    assert all(field.help for field in type(strategy).fields())
