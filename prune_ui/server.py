@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,8 +41,8 @@ WARM = (
 )  # fmt: skip
 
 
-def warm() -> list[str]:
-    """Import what pages need, open the store and attach the engine. Returns a sentence for each thing that failed.
+def warm(*, engine: bool = True) -> list[str]:
+    """Import what pages need; with ``engine`` also open the store and attach the engine. Returns a sentence for each thing that failed.
 
     A part that cannot be warmed is reported and left to its page, which says what to do: the lab starts all the same.
     """
@@ -53,7 +54,7 @@ def warm() -> list[str]:
         except ImportError as error:
             problems.append(f"{name} could not be loaded: {error}")
     session = sys.modules.get("prune_ui.session")
-    if session is not None and hasattr(session, "warm"):
+    if engine and session is not None and hasattr(session, "warm"):
         try:
             session.warm()
         except Exception as error:  # noqa: BLE001 - whatever it is, the pages must come up and say so themselves
@@ -62,11 +63,11 @@ def warm() -> list[str]:
 
 
 @asynccontextmanager
-async def lifespan(app: App) -> AsyncIterator[dict[str, object]]:
+async def lifespan(app: App, *, engine: bool = True) -> AsyncIterator[dict[str, object]]:
     """Warm up, freeze, announce; runs before the first request is answered."""
     begun = time.perf_counter()
     # in a thread: the engine's client looks for a running event loop, and must not find the server's
-    problems = await asyncio.to_thread(warm)
+    problems = await asyncio.to_thread(warm, engine=engine)
     gc.collect()
     gc.freeze()
     for problem in problems:
@@ -79,7 +80,7 @@ async def lifespan(app: App) -> AsyncIterator[dict[str, object]]:
     yield {}
 
 
-def build(script: Path = APP) -> App:
+def build(script: Path = APP, *, engine: bool = True) -> App:
     """The ASGI application: Streamlit around ``script``, with the chart scripts on routes of their own."""
     from starlette.middleware import Middleware
     from streamlit.starlette import App
@@ -87,7 +88,7 @@ def build(script: Path = APP) -> App:
     library.serve()
     return App(
         script,
-        lifespan=lifespan,
+        lifespan=partial(lifespan, engine=engine),
         routes=library.routes(),
         middleware=[Middleware(library.Preload)],
     )
@@ -146,6 +147,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--port", type=int, help=f"port to listen on (default {DEFAULT_PORT} or the next free one)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1, this machine only)")
     parser.add_argument("--script", type=Path, default=APP, help=argparse.SUPPRESS)
+    parser.add_argument("--no-engine", action="store_true", help="look at what is stored; start no runs")
     given = parser.parse_args(arguments)
     if given.port is not None and not 0 <= given.port <= 65535:
         sys.exit(f"--port must be from 0 to 65535; got {given.port}.")
@@ -157,4 +159,4 @@ def main(arguments: list[str] | None = None) -> None:
     sys.argv = [str(APP)]
     if str(ROOT) not in sys.path:
         sys.path.insert(0, str(ROOT))
-    build(script).run(config=options(given.host, port))
+    build(script, engine=not given.no_engine).run(config=options(given.host, port))

@@ -106,11 +106,11 @@ class Handle {
       if (upright) {
         Object.assign(part.line.style, { left: `${to}px`, top: `${across._offset}px`, height: `${across._length}px`, width: "", right: "" });
         Object.assign(part.hit.style, { left: `${to}px`, top: `${across._offset}px`, height: `${across._length}px`, width: "" });
-        Object.assign(part.grip.style, { left: `${to}px`, top: `${across._offset + across._length - 34}px` });
+        Object.assign(part.grip.style, { left: `${to}px`, top: `${across._offset}px` });
       } else {
         Object.assign(part.line.style, { top: `${to}px`, left: `${across._offset}px`, width: `${across._length}px`, height: "" });
         Object.assign(part.hit.style, { top: `${to}px`, left: `${across._offset}px`, width: `${across._length}px`, height: "" });
-        Object.assign(part.grip.style, { top: `${to}px`, left: `${across._offset + across._length - 34}px` });
+        Object.assign(part.grip.style, { top: `${to}px`, left: `${across._offset + across._length - 28}px` });
       }
       if (part.sign > 0) this.label(to, value, known, along, across, upright);
     }
@@ -123,11 +123,11 @@ class Handle {
     this.chip.style.display = known ? "" : "none";
     const { offsetWidth: w, offsetHeight: h } = this.chip;
     if (upright) {
-      const right = to + 8 + w <= along._offset + along._length;
-      Object.assign(this.chip.style, { left: `${right ? to + 6 : to - 6 - w}px`, top: `${across._offset + 2}px` });
+      const right = to + 14 + w <= along._offset + along._length;
+      Object.assign(this.chip.style, { left: `${right ? to + 12 : to - 12 - w}px`, top: `${across._offset + 3}px` });
     } else {
       const above = to - h - 4 >= along._offset;
-      Object.assign(this.chip.style, { left: `${across._offset + across._length - w - 44}px`, top: `${above ? to - h - 4 : to + 4}px` });
+      Object.assign(this.chip.style, { left: `${across._offset + across._length - w - 36}px`, top: `${above ? to - h - 3 : to + 3}px` });
     }
     const grip = this.lines[0].grip;
     grip.setAttribute("aria-valuenow", value);

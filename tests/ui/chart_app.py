@@ -54,7 +54,7 @@ def still() -> None:
     )  # fmt: skip
     st.markdown(f"threshold is **{st.session_state.threshold:.4f}**")
     if event is not None:
-        st.markdown(f"event {event.kind} {event.value} {event.point.get('x')}")
+        st.markdown(f"event {event.kind} {event.value or 0:.4f} {event.point.get('x')}")
 
 
 live()

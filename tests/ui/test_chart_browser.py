@@ -1,0 +1,235 @@
+"""The chart in a real browser: nothing blinks, zoom stays, the handle answers. Skipped where there is no Chromium."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+Image = pytest.importorskip("PIL.Image", reason="pillow is not installed")
+
+ROOT = Path(__file__).resolve().parents[2]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+ORANGE = (0xB9, 0x4E, 0x06)  # clipping, light theme
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A lab server around the test's own page, started from another folder."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    folder = tmp_path_factory.mktemp("elsewhere")
+    command = [sys.executable, "-m", "prune_ui", "--no-engine", "--port", str(port)]
+    command += ["--script", str(ROOT / "tests/ui/chart_app.py")]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PRUNE_LAB_HOME": str(folder)}
+    log = (folder / "server.log").open("w+")
+    server = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        for _ in range(240):
+            assert server.poll() is None, (folder / "server.log").read_text()
+            try:
+                urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=1).close()
+                break
+            except OSError:
+                time.sleep(0.25)
+        yield f"http://localhost:{port}"
+    finally:
+        server.terminate()
+        server.wait(20)
+        log.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"],
+        )
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser: Any, address: str) -> Iterator[Any]:
+    """A visitor's window; whatever goes wrong in it fails the test."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+    window = context.new_page()
+    wrong: list[str] = []
+    window.on("pageerror", lambda error: wrong.append(str(error)))
+    window.on("console", lambda m: wrong.append(m.text) if m.type == "error" else None)
+    window.goto(address)
+    window.wait_for_selector(".lab-chart .main-svg", timeout=60_000)
+    window.wait_for_timeout(500)
+    yield window
+    context.close()
+    assert not wrong
+
+
+def live(page: Any) -> Any:
+    return page.locator(".lab-chart").first
+
+
+def ticks(page: Any, more: int) -> None:
+    """Wait until the page has been updated ``more`` times."""
+    number = "() => Number(document.body.innerText.match(/tick (\\d+)/)?.[1] ?? 0)"
+    goal = page.evaluate(number) + more
+    page.wait_for_function(f"({number})() >= {goal}", timeout=30_000)
+
+
+def view(page: Any) -> list[float]:
+    return page.evaluate("() => document.querySelector('.lab-gd')._fullLayout.xaxis.range.map(Number)")
+
+
+def drawn(page: Any) -> int:
+    """How many points the first line shows."""
+    return page.evaluate("() => document.querySelector('.lab-gd')._fullData[0].x.length")
+
+
+def test_updates_keep_the_node_and_leave_no_blank_frame(page: Any, tmp_path: Path) -> None:
+    page.evaluate("() => { document.querySelector('.lab-gd').mine = 1; document.querySelector('.lab-gd .main-svg').mine = 1 }")
+    before = drawn(page)
+    frames: list[bytes] = []
+    session = page.context.new_cdp_session(page)
+
+    def keep(event: dict[str, Any]) -> None:
+        frames.append(base64.b64decode(event["data"]))
+        session.send("Page.screencastFrameAck", {"sessionId": event["sessionId"]})
+
+    box = live(page).locator(".lab-gd").bounding_box()
+    session.on("Page.screencastFrame", keep)
+    session.send("Page.startScreencast", {"format": "png", "everyNthFrame": 1})
+    ticks(page, 12)
+    session.send("Page.stopScreencast")
+    page.screenshot(path=str(tmp_path / "live.png"))
+
+    assert drawn(page) >= before + 10
+    assert page.evaluate("() => document.querySelector('.lab-gd').mine + document.querySelector('.lab-gd .main-svg').mine") == 2
+    assert len(frames) >= 8
+    for frame in frames:
+        assert coloured(frame, box) > 100, "a frame without the line"
+
+
+def coloured(frame: bytes, box: dict[str, float]) -> int:
+    """Pixels of the clipped line's colour within the chart."""
+    picture = Image.open(io.BytesIO(frame)).convert("RGB")
+    scale = picture.width / 1280
+    edges = [round(v * scale) for v in (box["x"], box["y"], box["x"] + box["width"], box["y"] + box["height"])]
+    pixels = picture.crop(tuple(edges)).tobytes()
+    near = (abs(r - ORANGE[0]) + abs(g - ORANGE[1]) + abs(b - ORANGE[2]) < 90 for r, g, b in zip(*[iter(pixels)] * 3, strict=True))
+    return sum(near)
+
+
+def test_zoom_and_legend_stay_and_the_whole_view_returns(page: Any) -> None:
+    plot = live(page).locator(".nsewdrag").bounding_box()
+    page.mouse.move(plot["x"] + plot["width"] * 0.3, plot["y"] + 30)
+    page.mouse.down()
+    ticks(page, 2)  # updates come in while the box is drawn
+    page.mouse.move(plot["x"] + plot["width"] * 0.6, plot["y"] + 90, steps=6)
+    page.mouse.up()
+    page.wait_for_timeout(300)
+    zoomed = view(page)
+    assert 60 < zoomed[0] < 200 and 180 < zoomed[1] < 330
+    live(page).locator(".legendtoggle").first.click()
+    page.wait_for_function("() => document.querySelector('.lab-gd')._fullData[0].visible === 'legendonly'", timeout=5_000)
+    ticks(page, 5)
+    assert view(page) == zoomed
+    assert page.evaluate("() => document.querySelector('.lab-gd')._fullData[0].visible") == "legendonly"
+
+    live(page).hover()
+    live(page).get_by_role("button", name="Show everything again").click()
+    page.wait_for_function("() => document.querySelector('.lab-gd')._fullLayout.xaxis.range[1] > 390", timeout=5_000)
+    assert page.evaluate("() => document.querySelector('.lab-gd')._fullData[0].visible") == "legendonly"
+
+
+def test_hover_label_survives_updates(page: Any) -> None:
+    plot = live(page).locator(".nsewdrag").bounding_box()
+    page.mouse.move(plot["x"] + plot["width"] / 2, plot["y"] + plot["height"] / 2)
+    page.mouse.move(plot["x"] + plot["width"] / 2 + 3, plot["y"] + plot["height"] / 2, steps=3)
+    label = live(page).locator(".hoverlayer .legend, .hoverlayer .hovertext")
+    label.first.wait_for(timeout=5_000)
+    ticks(page, 4)
+    page.wait_for_timeout(120)
+    assert label.count() >= 1
+
+
+def test_drag_and_keys_return_the_value(page: Any) -> None:
+    chart = page.locator(".lab-chart").last
+    grip = chart.get_by_role("slider")
+    grip.scroll_into_view_if_needed()
+    box = grip.bounding_box()
+    pixel = page.evaluate(
+        "() => { const g = [...document.querySelectorAll('.lab-gd')].at(-1)._fullLayout.xaxis; return g.d2p(0.08) - g.d2p(0.05) }"
+    )
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2 + pixel, box["y"] + 10, steps=5)
+    assert "threshold is 0.0500" in page.inner_text("body")  # nothing is sent before it is let go
+    assert float(grip.get_attribute("aria-valuenow")) == pytest.approx(0.08, abs=0.002)
+    page.mouse.up()
+    page.wait_for_function("() => /threshold is 0\\.0(79|80|81)/.test(document.body.innerText)", timeout=5_000)
+    page.wait_for_function("() => /event drag 0\\.0(79|80|81)/.test(document.body.innerText)", timeout=5_000)
+    grip.focus()
+    page.keyboard.press("End")  # the bound, 0.15
+    page.wait_for_function("() => document.body.innerText.includes('threshold is 0.1500')", timeout=5_000)
+
+
+def test_click_on_a_bar_is_reported(page: Any) -> None:
+    chart = page.locator(".lab-chart").last
+    chart.scroll_into_view_if_needed()
+    plot = chart.locator(".nsewdrag").bounding_box()
+    page.mouse.click(plot["x"] + plot["width"] * 0.52, plot["y"] + plot["height"] * 0.9)
+    page.wait_for_function("() => document.body.innerText.includes('event select')", timeout=5_000)
+
+
+def test_table_and_picture_are_downloaded(page: Any) -> None:
+    chart = page.locator(".lab-chart").last
+    chart.hover()
+    with page.expect_download() as table:
+        chart.locator("[data-action=table]").click()
+    lines = Path(table.value.path()).read_text(encoding="utf-8-sig").splitlines()
+    assert lines[0] == "weight,weights" and len(lines) == 81
+    assert lines[40].startswith("-0.0025,")  # the 40th of 80 bins from -0.2 to 0.2 has its middle there
+    with page.expect_download() as picture:
+        chart.locator("[data-action=image]").click()
+    assert picture.value.suggested_filename == "what-goes-below-the-line.png"
+    with Image.open(picture.value.path()) as image:
+        assert image.width > 900
+
+
+def test_narrow_window_and_dark_theme(browser: Any, address: str) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 800}, color_scheme="dark")
+    page = context.new_page()
+    page.goto(address)
+    page.wait_for_selector(".lab-chart.dark .main-svg", timeout=30_000)
+    page.wait_for_timeout(500)
+    sizes = page.evaluate("() => [document.documentElement.scrollWidth, document.querySelector('.lab-gd .main-svg').clientWidth]")
+    assert sizes[0] <= 390 and 280 < sizes[1] <= 390
+    assert page.evaluate("() => document.querySelector('.lab-gd')._fullData[1].line.color").lower() == "#f5964a"
+    context.close()
+
+
+def test_eight_charts_follow(browser: Any, address: str) -> None:
+    page = browser.new_page(viewport={"width": 1280, "height": 1700})
+    page.goto(f"{address}/?charts=8")
+    page.wait_for_function("() => document.querySelectorAll('.lab-chart .main-svg').length >= 18", timeout=60_000)
+    before = drawn(page)
+    ticks(page, 6)
+    page.wait_for_timeout(400)
+    shown = page.evaluate("() => [...document.querySelectorAll('.lab-gd')].slice(0, 8).map((g) => g._fullData[0].x.length)")
+    assert min(shown) >= before + 4
+    page.close()
