@@ -1,0 +1,40 @@
+"""The pages' looks: css and logo from assets/, and the theme a visitor has."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import streamlit as st
+
+from prune_core.figures.palette import IDEAS, Idea, Theme, palette
+
+ASSETS = Path(__file__).resolve().parent.parent / "assets"
+ICON = ASSETS / "icon.png"
+LABELS: dict[Idea, str] = {"baseline": "baseline", "clipping": "clipping", "pruning": "pruning", "both": "both"}
+
+
+def current() -> Theme:
+    """The visitor's theme. Charts need not ask: they turn themselves."""
+    try:
+        return "dark" if st.context.theme.type == "dark" else "light"
+    except (AttributeError, RuntimeError):  # no visitor: a test, or a bare script
+        return "light"
+
+
+@cache
+def _css(theme: Theme) -> str:
+    ideas = "".join(f".{idea} {{ --lab-idea: {palette(theme).idea(idea)}; }}\n" for idea in IDEAS)
+    return f"<style>\n{(ASSETS / 'lab.css').read_text(encoding='utf-8')}\n{ideas}</style>"
+
+
+def apply() -> None:
+    """Put css and logo on the page; once, at the top of app.py, after ``st.set_page_config``."""
+    theme = current()
+    st.html(_css(theme))
+    st.logo(str(ASSETS / f"logo-{theme}.svg"), icon_image=str(ASSETS / "icon.svg"), size="large")
+
+
+def dot(idea: Idea, text: str = "") -> str:
+    """A coloured dot and a word, as html for ``st.html``: a legend in running text."""
+    return f'<span class="lab-dot {idea}" aria-hidden="true"></span>{text or LABELS[idea]}'
