@@ -60,6 +60,17 @@ class Settings(BaseModel):
         """What a form or a document needs to know of each field, in order of declaration."""
         return tuple(_spec(name, info) for name, info in cls.model_fields.items())
 
+    @classmethod
+    def problems(cls, values: dict[str, Any]) -> dict[str, str]:
+        """What is wrong with ``values``: a sentence by field; "" holds those between fields. Empty if they make one."""
+        found: dict[str, list[str]] = {}
+        try:
+            BaseModel.__init__(cls.__new__(cls), **values)
+        except ValidationError as error:
+            for e in error.errors():
+                found.setdefault(str(e["loc"][0]) if e["loc"] else "", []).append(_one(cls, dict(e)))
+        return {name: " ".join(sentences) for name, sentences in found.items()}
+
     def replace(self, **changes: Any) -> typing.Self:
         """A validated copy with some fields changed."""
         for name in changes:

@@ -1,0 +1,156 @@
+"""What belongs to a visitor, to a link, and to the process.
+
+A visitor is known by a random token. The lab's server sets it as a cookie that scripts cannot read and other sites
+cannot send (``prune_ui.visitor``), so a refresh keeps a person's own runs under their control and a copied link does not
+hand them over. The store sees a digest of it. Without that server the token lives as long as the browser tab's session.
+
+The URL holds the experiment (``prune_ui.draft``) and ``run``: a refresh finds its run again, and so does whoever opens
+the link, to watch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import streamlit as st
+
+if TYPE_CHECKING:
+    from prune_core.jobs import Lab
+    from prune_core.tracking import RunRecord, Store
+
+T = TypeVar("T")
+COOKIE = "lab_visitor"
+RUN = "run"  # the URL's name for the run that is shown
+
+
+class Key(Generic[T]):
+    """A named value in the session, with a type and a default."""
+
+    def __init__(self, name: str, default: T) -> None:
+        self.name, self.default = name, default
+
+    def get(self) -> T:
+        """The value, or the default."""
+        return st.session_state.get(self.name, self.default)  # type: ignore[no-any-return]
+
+    def set(self, value: T) -> None:
+        """Keep ``value`` for this session."""
+        st.session_state[self.name] = value
+
+    def pop(self) -> T:
+        """The value, which is the default from now on: for messages that are shown once."""
+        return st.session_state.pop(self.name, self.default)  # type: ignore[no-any-return]
+
+
+# --- the process ------------------------------------------------------------------------------------------------------
+_process: dict[tuple[str, str, str], Any] = {}  # by kind, home and store: tests move both
+_opening = threading.Lock()
+
+
+def store() -> Store:
+    """The process's live store, opened once."""
+    from prune_core.tracking import Store
+
+    return _once("store", lambda: Store())
+
+
+def lab() -> Lab:
+    """The process's lab: its store and the engine, attached or started once. Raises EngineError where it cannot be."""
+    from prune_core.jobs import Lab
+
+    shared = store()
+    return _once("lab", lambda: Lab(store=shared))
+
+
+def warm() -> None:
+    """Open the store, attach the engine, read the sample runs: what the first visitor would otherwise wait for."""
+    lab()
+    from prune_ui import cache
+
+    cache.samples()
+
+
+def _once(kind: str, make: Any) -> Any:
+    from prune_core.tracking import home, store_url
+
+    key = (kind, str(home()), store_url())
+    with _opening:
+        if key not in _process:
+            _process[key] = make()
+        return _process[key]
+
+
+# --- the visitor ------------------------------------------------------------------------------------------------------
+_TOKEN: Key[str] = Key("visitor/token", "")
+
+
+def owner() -> str:
+    """The visitor's name in the store: a digest, so that who reads the store cannot act as the visitor."""
+    token = _cookie() or _TOKEN.get()
+    if not token:
+        token = secrets.token_urlsafe(16)
+        _TOKEN.set(token)
+    return hashlib.sha256(token.encode()).hexdigest()[:16]
+
+
+def may_control(record: RunRecord) -> bool:
+    """Whether this visitor may steer and cancel a run: their own, or one of nobody (a notebook's) on their own machine."""
+    if record.read_only:
+        return False
+    return record.owner == owner() if record.owner else _local()
+
+
+def _cookie() -> str:
+    try:
+        token = st.context.cookies.get(COOKIE, "")
+    except (AttributeError, RuntimeError):
+        return ""
+    return str(token) if 16 <= len(str(token)) <= 64 else ""
+
+
+def _local() -> bool:
+    try:
+        return st.context.ip_address in (None, "127.0.0.1", "::1")
+    except (AttributeError, RuntimeError):
+        return True
+
+
+# --- the link ---------------------------------------------------------------------------------------------------------
+_WRITTEN: Key[dict[str, str]] = Key("url/written", {})
+
+
+def link() -> dict[str, str]:
+    """The URL's parameters."""
+    return {name: str(st.query_params[name]) for name in st.query_params}
+
+
+def read_link(page: str) -> dict[str, str] | None:
+    """The parameters, when they say something this session does not know yet: a fresh link, or the back button.
+
+    None where they are what ``write_link`` wrote last, or empty because the visitor came back from another page.
+    """
+    now = link()
+    if not now or _WRITTEN.get().get(page) == _text(now):
+        return None
+    return now
+
+
+def write_link(page: str, params: Mapping[str, str]) -> None:
+    """Make the URL say ``params``, so that it can be copied; empty values are left out."""
+    wanted = {name: value for name, value in params.items() if value}
+    _WRITTEN.set({**_WRITTEN.get(), page: _text(wanted)})
+    if link() != wanted:
+        st.query_params.from_dict(wanted)
+
+
+def run_in_link() -> str:
+    """The id of the run that the URL names; empty without one."""
+    return str(st.query_params.get(RUN, ""))
+
+
+def _text(params: Mapping[str, str]) -> str:
+    return "&".join(f"{name}={params[name]}" for name in sorted(params))
