@@ -1,0 +1,79 @@
+"""Paired timing: two sides in one process, alternating and swapping order, judged by the median of their ratios.
+
+On a shared machine a time says little, but whatever slows one side slows the other a moment later.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """Seconds of both sides (medians), and how many times faster ours is: median, lower and upper quartile."""
+
+    ours: float
+    peer: float
+    median: float
+    low: float
+    high: float
+    rounds: int
+
+
+def paired(ours: Callable[[], object], peer: Callable[[], object], *, rounds: int = 9, warm: int = 1) -> Ratio:
+    """Time both sides ``rounds`` times. A result above 1 means that ``ours`` is faster."""
+    for _ in range(warm):
+        ours(), peer()
+    seconds: dict[str, list[float]] = {"ours": [], "peer": []}
+    sides = [("ours", ours), ("peer", peer)]
+    for _ in range(rounds):
+        for name, side in sides:
+            gc.collect()
+            began = time.perf_counter()
+            side()
+            seconds[name].append(time.perf_counter() - began)
+        sides.reverse()
+    ratios = [p / o for o, p in zip(seconds["ours"], seconds["peer"], strict=True)]
+    low, middle, high = statistics.quantiles(ratios, n=4) if rounds > 1 else ratios * 3
+    return Ratio(
+        statistics.median(seconds["ours"]), statistics.median(seconds["peer"]), middle, low, high, rounds
+    )
+
+
+def report(name: str, ratio: Ratio, target: float | None = None, *, unit: str = "ms", count: int = 1) -> bool:
+    """Print one line; returns whether the target is met. With ``unit`` "steps/s", ``count`` is the steps of one call."""
+
+    def shown(seconds: float) -> str:
+        return f"{count / seconds:,.0f} steps/s" if unit == "steps/s" else f"{1e3 * seconds / count:,.3f} ms"
+
+    met = target is None or ratio.median >= target
+    aim = "" if target is None else f"  target {target:g}: {'met' if met else 'MISSED'}"
+    print(
+        f"{name:<62} {ratio.median:7.2f}x  [{ratio.low:.2f}, {ratio.high:.2f}]{aim}"
+        f"  (ours {shown(ratio.ours)}, peer {shown(ratio.peer)}, {ratio.rounds} rounds)",
+        flush=True,
+    )
+    return met
+
+
+def machine() -> str:
+    """The machine in one line, as it belongs beside every figure."""
+    cpu = platform.processor() or platform.machine()
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            cpu = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), cpu)
+    except OSError:
+        pass
+    load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
+    return (
+        f"{cpu}, {os.cpu_count()} cores{load}, {torch.get_num_threads()} thread(s), "
+        f"Python {platform.python_version()}, torch {torch.__version__}"
+    )
