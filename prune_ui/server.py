@@ -42,9 +42,9 @@ WARM = (
 
 
 def warm(*, engine: bool = True) -> list[str]:
-    """Import what pages need; with ``engine`` also open the store and attach the engine. Returns a sentence for each thing that failed.
+    """Import what pages need; with ``engine`` also open the store and attach the engine.
 
-    A part that cannot be warmed is reported and left to its page, which says what to do: the lab starts all the same.
+    Returns a sentence for each thing that failed. A part that cannot be warmed is reported and left to its page, which says what to do: the lab starts all the same.
     """
     problems = []
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when mlflow is imported
@@ -57,7 +57,7 @@ def warm(*, engine: bool = True) -> list[str]:
     if engine and session is not None and hasattr(session, "warm"):
         try:
             session.warm()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the pages must come up and say so themselves
+        except Exception as error:  # whatever it is, the pages must come up and say so
             problems.append(f"The store or the engine is not ready: {error}")
     return problems
 
@@ -114,7 +114,7 @@ def free(host: str, port: int) -> bool:
 
 
 def choose_port(host: str, wanted: int | None) -> int:
-    """The port to listen on. Without a wish the next free one from 8501 on; a wish that is taken ends with a sentence."""
+    """The port to listen on: the next free one from 8501 on, or the wish; a wish that is taken ends with a sentence."""
     if wanted is not None:
         if wanted != 0 and not free(host, wanted):
             sys.exit(f"Port {wanted} on {host} is taken. Stop what uses it, or start with --port {wanted + 1}.")
@@ -145,7 +145,7 @@ def main(arguments: list[str] | None = None) -> None:
     """The command line of ``python -m prune_ui``."""
     parser = argparse.ArgumentParser(prog="python -m prune_ui", description="Start the Clip & Prune Lab.")
     parser.add_argument("--port", type=int, help=f"port to listen on (default {DEFAULT_PORT} or the next free one)")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1, this machine only)")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
     parser.add_argument("--script", type=Path, default=APP, help=argparse.SUPPRESS)
     parser.add_argument("--no-engine", action="store_true", help="look at what is stored; start no runs")
     given = parser.parse_args(arguments)

@@ -1,7 +1,7 @@
 """The colours: one for each idea, in a light and a dark set. Every figure, the pages' css and the logo use these.
 
-Text colours reach a contrast of 4.5 : 1 against their background, lines and bars 3 : 1 (WCAG 2.2 AA), and the four ideas
-stay apart under the three common kinds of colour blindness; tests check both. No colour is the only carrier of a
+Text colours reach a contrast of 4.5 : 1 against their background, lines and bars 3 : 1 (WCAG 2.2 AA), and the four
+ideas stay apart under the three common kinds of colour blindness; tests check both. No colour is the only carrier of a
 meaning: lines differ in dash, areas in hatching, and everything has a label.
 """
 
@@ -58,8 +58,17 @@ LIGHT = Palette(
     good="#2b7a3d",
     mark="#33404d",
     classes=(
-        "#2f6db5", "#c0396b", "#8a7a00", "#4a4a9c", "#a8572f", "#5c8a2d", "#8c4a86", "#2d8aa3", "#7a5c3e", "#525c66",
-    ),  # fmt: skip
+        "#2f6db5",
+        "#c0396b",
+        "#8a7a00",
+        "#4a4a9c",
+        "#a8572f",
+        "#5c8a2d",
+        "#8c4a86",
+        "#2d8aa3",
+        "#7a5c3e",
+        "#525c66",
+    ),
     sequence=("#f1f8f7", "#c4e4e1", "#8ccbc6", "#4aa9a3", "#1c8a84", "#0a5f5b"),
 )
 
@@ -78,8 +87,17 @@ DARK = Palette(
     good="#7fd18f",
     mark="#cfd8e1",
     classes=(
-        "#6aa8f0", "#f07fa8", "#d6c64a", "#9a9af0", "#e0936a", "#a0d06a", "#d394cd", "#6cc8e0", "#c4a27d", "#b8c4cf",
-    ),  # fmt: skip
+        "#6aa8f0",
+        "#f07fa8",
+        "#d6c64a",
+        "#9a9af0",
+        "#e0936a",
+        "#a0d06a",
+        "#d394cd",
+        "#6cc8e0",
+        "#c4a27d",
+        "#b8c4cf",
+    ),
     sequence=("#15262a", "#1c4345", "#1f6664", "#288c86", "#3fb3aa", "#86e0d6"),
 )
 

@@ -1,16 +1,14 @@
-"""One Plotly template, light and dark, and the frame every figure stands in."""
+"""One Plotly template, light and dark."""
 
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
 import plotly.graph_objects as go
 
 from prune_core.figures.palette import Theme, palette
 
 FONT = '"Source Sans", "Source Sans 3", system-ui, -apple-system, "Segoe UI", sans-serif'
-HEIGHT = 320  # px, of a figure with one plot
 
 
 @cache
@@ -74,32 +72,3 @@ def template(theme: Theme = "light") -> go.layout.Template:
             "separators": ".\u2009",  # a thin space between thousands
         }
     )
-
-
-def frame(
-    figure: go.Figure,
-    theme: Theme,
-    *,
-    title: str,
-    subtitle: str = "",
-    x: str,
-    y: str,
-    height: int = HEIGHT,
-    **layout: Any,
-) -> go.Figure:
-    """Put a figure into the lab's frame: template, a title that says what to see, axis titles with units.
-
-    The theme it was drawn in is noted in ``layout.meta``, so that a page can turn it into the other one.
-    """
-    figure.update_layout(
-        template=template(theme),
-        title={"text": title, "subtitle": {"text": subtitle}},
-        xaxis_title_text=x,
-        yaxis_title_text=y,
-        height=height,
-        uirevision="keep",
-        meta={"theme": theme},
-    )
-    if layout:
-        figure.update_layout(**layout)
-    return figure

@@ -33,7 +33,7 @@ class Drag(TypedDict, total=False):
     shape: the ``name`` of the layout shapes it stands for (default "threshold"), drawn by the handle instead;
     mirror: a second line at minus the value; log10: the axis shows log10 of the value;
     shade: the side it acts on, marked while it moves: "between" (with mirror), "below" or "above";
-    live: also report while it moves, at most every 120 ms, not only when let go.
+    live: also report while it moves, at most every 120 ms, not only when let go; percent: show a share as per cent.
     """
 
     axis: Literal["x", "y"]
@@ -48,6 +48,7 @@ class Drag(TypedDict, total=False):
     log10: bool
     shade: Literal["between", "below", "above"]
     live: bool
+    percent: bool
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def chart(
     key: str,
     height: int | None = None,
     alt: str = "",
-    drag: Drag | Mapping[str, Any] | None = None,
+    drag: Drag | Mapping[str, Any] | bool | None = None,
     on_drag: Callable[[float], Any] | None = None,
     select: Literal["click"] | None = None,
     on_select: Callable[[Mapping[str, Any]], Any] | None = None,
@@ -77,17 +78,25 @@ def chart(
     """Show ``figure`` (a Plotly figure, or a dictionary with data and layout) and return what the visitor just did.
 
     ``key`` names the chart: with the same key it is updated in place. ``height`` is in px, the figure's own by default,
-    its title included. ``alt`` says in words what the picture shows. ``on_drag`` gets the new value before the script
-    runs again, ``on_select`` the clicked point. Values are held to the drag's bounds here, whatever the browser sent.
+    its title included. ``alt`` says in words what the picture shows; the lab's figures bring their own. ``drag`` is True
+    to make the figure's own threshold line a handle, or a dictionary that adds to it or describes one. ``on_drag`` gets
+    the new value before the script runs again, ``on_select`` the clicked point. Values are held to the drag's bounds
+    here, whatever the browser sent.
     """
     if not key:
         raise ConfigError("A chart needs a key, so that it can be updated in place.")
-    handle = _drag(drag, _theme_of(figure)) if drag is not None else None
+    meta = _layout(figure, "meta")
+    meta = meta if isinstance(meta, Mapping) else {}
+    if drag is True:
+        drag = {}
+    handle = None
+    if drag is not None and drag is not False and (drag or "drag" in meta):
+        handle = _drag({**meta.get("drag", {}), **drag}, "dark" if meta.get("theme") == "dark" else "light")
     total = int(height or _layout(figure, "height") or HEIGHT)
     message = encode(
         figure,
         height=total,
-        alt=alt,
+        alt=alt or meta.get("alt", ""),
         drag=handle,
         select=select,
         plotly=library.url("plotly"),
@@ -147,8 +156,3 @@ def _layout(figure: Any, name: str) -> Any:
     if not layout:
         return None
     return layout.get(name) if isinstance(layout, Mapping) else layout[name]
-
-
-def _theme_of(figure: Any) -> Theme:
-    meta = _layout(figure, "meta")
-    return "dark" if isinstance(meta, Mapping) and meta.get("theme") == "dark" else "light"

@@ -118,7 +118,7 @@ class Handle {
   }
 
   label(to, value, known, along, across, upright) {
-    const text = `${this.drag.label ? this.drag.label + " " : ""}${number(value)}${this.drag.unit ? " " + this.drag.unit : ""}`;
+    const text = `${this.drag.label ? this.drag.label + " " : ""}${this.drag.percent ? (100 * value).toFixed(1) + " %" : number(value)}${this.drag.unit ? " " + this.drag.unit : ""}`;
     this.chip.textContent = text;
     this.chip.style.display = known ? "" : "none";
     const { offsetWidth: w, offsetHeight: h } = this.chip;

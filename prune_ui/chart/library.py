@@ -35,7 +35,7 @@ _media: dict[tuple[int, str], str] = {}  # (id of the runtime, name) -> URL
 
 @cache
 def source(name: Name) -> bytes:
-    """The script's content: plotly.js as shipped (about 5 MB), or our module with templates, colours and css filled in."""
+    """The script: plotly.js as shipped (about 5 MB), or our module with templates, colours and css filled in."""
     if name == "plotly":
         return (files("plotly") / "package_data" / "plotly.min.js").read_bytes()
     module = "\n".join((HERE / part).read_text(encoding="utf-8") for part in PARTS)
@@ -84,7 +84,9 @@ def _route(name: Name) -> Route:
             "X-Content-Type-Options": "nosniff",
         }
         if "gzip" in request.headers.get("accept-encoding", ""):
-            return Response(_packed(name), media_type="text/javascript", headers={**headers, "Content-Encoding": "gzip"})
+            return Response(
+                _packed(name), media_type="text/javascript", headers={**headers, "Content-Encoding": "gzip"}
+            )
         return Response(source(name), media_type="text/javascript", headers=headers)
 
     return Route(path(name), script)

@@ -1,7 +1,7 @@
 """A figure as the bytes that go to the browser.
 
-Arrays travel as base64 of the smallest type that keeps what can be seen (float32: seven digits), our own template not at
-all, since the browser has it, and a digest says whether anything changed since the last time.
+Arrays travel as base64 of the smallest type that keeps what can be seen (float32: seven digits), our own template not
+at all, since the browser has it, and a digest says whether anything changed since the last time.
 """
 
 from __future__ import annotations

@@ -101,7 +101,8 @@ def drawn(page: Any) -> int:
 
 
 def test_updates_keep_the_node_and_leave_no_blank_frame(page: Any, tmp_path: Path) -> None:
-    page.evaluate("() => { document.querySelector('.lab-gd').mine = 1; document.querySelector('.lab-gd .main-svg').mine = 1 }")
+    nodes = "['.lab-gd', '.lab-gd .main-svg'].map((s) => document.querySelector(s))"
+    page.evaluate(f"() => {nodes}.forEach((n) => {{ n.mine = true }})")
     before = drawn(page)
     frames: list[bytes] = []
     session = page.context.new_cdp_session(page)
@@ -118,7 +119,7 @@ def test_updates_keep_the_node_and_leave_no_blank_frame(page: Any, tmp_path: Pat
     page.screenshot(path=str(tmp_path / "live.png"))
 
     assert drawn(page) >= before + 10
-    assert page.evaluate("() => document.querySelector('.lab-gd').mine + document.querySelector('.lab-gd .main-svg').mine") == 2
+    assert page.evaluate(f"() => {nodes}.every((n) => n.mine)")
     assert len(frames) >= 8
     for frame in frames:
         assert coloured(frame, box) > 100, "a frame without the line"
@@ -130,8 +131,8 @@ def coloured(frame: bytes, box: dict[str, float]) -> int:
     scale = picture.width / 1280
     edges = [round(v * scale) for v in (box["x"], box["y"], box["x"] + box["width"], box["y"] + box["height"])]
     pixels = picture.crop(tuple(edges)).tobytes()
-    near = (abs(r - ORANGE[0]) + abs(g - ORANGE[1]) + abs(b - ORANGE[2]) < 90 for r, g, b in zip(*[iter(pixels)] * 3, strict=True))
-    return sum(near)
+    each = zip(*[iter(pixels)] * 3, strict=True)
+    return sum(sum(abs(have - want) for have, want in zip(pixel, ORANGE, strict=True)) < 90 for pixel in each)
 
 
 def test_zoom_and_legend_stay_and_the_whole_view_returns(page: Any) -> None:
@@ -145,15 +146,16 @@ def test_zoom_and_legend_stay_and_the_whole_view_returns(page: Any) -> None:
     zoomed = view(page)
     assert 60 < zoomed[0] < 200 and 180 < zoomed[1] < 330
     live(page).locator(".legendtoggle").first.click()
-    page.wait_for_function("() => document.querySelector('.lab-gd')._fullData[0].visible === 'legendonly'", timeout=5_000)
+    first = "document.querySelector('.lab-gd')._fullData[0]"
+    page.wait_for_function(f"() => {first}.visible === 'legendonly'", timeout=5_000)
     ticks(page, 5)
     assert view(page) == zoomed
-    assert page.evaluate("() => document.querySelector('.lab-gd')._fullData[0].visible") == "legendonly"
+    assert page.evaluate(f"() => {first}.visible") == "legendonly"
 
     live(page).hover()
     live(page).get_by_role("button", name="Show everything again").click()
     page.wait_for_function("() => document.querySelector('.lab-gd')._fullLayout.xaxis.range[1] > 390", timeout=5_000)
-    assert page.evaluate("() => document.querySelector('.lab-gd')._fullData[0].visible") == "legendonly"
+    assert page.evaluate(f"() => {first}.visible") == "legendonly"
 
 
 def test_hover_label_survives_updates(page: Any) -> None:
@@ -173,7 +175,10 @@ def test_drag_and_keys_return_the_value(page: Any) -> None:
     grip.scroll_into_view_if_needed()
     box = grip.bounding_box()
     pixel = page.evaluate(
-        "() => { const g = [...document.querySelectorAll('.lab-gd')].at(-1)._fullLayout.xaxis; return g.d2p(0.08) - g.d2p(0.05) }"
+        """() => {
+          const axis = [...document.querySelectorAll('.lab-gd')].at(-1)._fullLayout.xaxis;
+          return axis.d2p(0.08) - axis.d2p(0.05);
+        }"""
     )
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.mouse.down()
@@ -217,8 +222,8 @@ def test_narrow_window_and_dark_theme(browser: Any, address: str) -> None:
     page.goto(address)
     page.wait_for_selector(".lab-chart.dark .main-svg", timeout=30_000)
     page.wait_for_timeout(500)
-    sizes = page.evaluate("() => [document.documentElement.scrollWidth, document.querySelector('.lab-gd .main-svg').clientWidth]")
-    assert sizes[0] <= 390 and 280 < sizes[1] <= 390
+    assert page.evaluate("() => document.documentElement.scrollWidth") <= 390
+    assert 280 < page.evaluate("() => document.querySelector('.lab-gd .main-svg').clientWidth") <= 390
     assert page.evaluate("() => document.querySelector('.lab-gd')._fullData[1].line.color").lower() == "#f5964a"
     context.close()
 
@@ -230,6 +235,7 @@ def test_eight_charts_follow(browser: Any, address: str) -> None:
     before = drawn(page)
     ticks(page, 6)
     page.wait_for_timeout(400)
-    shown = page.evaluate("() => [...document.querySelectorAll('.lab-gd')].slice(0, 8).map((g) => g._fullData[0].x.length)")
+    every = "[...document.querySelectorAll('.lab-gd')].slice(0, 8)"
+    shown = page.evaluate(f"() => {every}.map((g) => g._fullData[0].x.length)")
     assert min(shown) >= before + 4
     page.close()

@@ -1,0 +1,29 @@
+"""Numbers as people read them, the same in titles, labels and alt texts."""
+
+from __future__ import annotations
+
+import math
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """A share in [0, 1] as ``12.3 %``, with a no-break space; an en dash where it is unknown."""
+    return "–" if not math.isfinite(share) else f"{100 * share:.{digits}f}\u00a0%"
+
+
+def number(value: float, digits: int = 3) -> str:
+    """``digits`` significant digits, powers of ten beyond a hundred thousand and below a ten-thousandth."""
+    if not math.isfinite(value):
+        return "not finite"
+    if value == 0:
+        return "0"
+    return f"{value:.{digits}g}" if 1e-4 <= abs(value) < 1e5 else f"{value:.{digits - 1}e}"
+
+
+def count(n: float) -> str:
+    """A whole number with thin spaces between thousands."""
+    return f"{round(n):,}".replace(",", "\u2009")
+
+
+def plural(n: int, one: str, many: str = "") -> str:
+    """``1 layer``, ``3 layers``."""
+    return f"{count(n)} {one if n == 1 else many or one + 's'}"

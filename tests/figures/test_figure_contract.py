@@ -1,0 +1,179 @@
+"""Every figure: it draws in both themes, says what to see, names its axes, has words, and fits into a page's turn."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+
+from prune_core import figures
+from prune_core.events import Boundary, InterventionEvent, LayerSnapshot, SnapshotEvent
+from prune_core.figures.palette import DARK, LIGHT
+
+STEPS = 2500
+
+
+def history(steps: int = STEPS) -> pd.DataFrame:
+    """A run's history with a clip threshold of 1 and a spike that must survive thinning."""
+    step = np.arange(1, steps + 1)
+    before = 0.4 + 3 * np.exp(-step / 400)
+    before[steps // 2 : steps // 2 + 1] = 250.0
+    after = np.minimum(before, 1.0)
+    return pd.DataFrame({
+        "step": step, "loss": 0.1 + 2 * np.exp(-step / 300), "grad_norm_before": before, "grad_norm_after": after,
+        "clipped": (before > 1).astype(float) * 0.7, "cosine": np.where(before > 1, 0.93, 1.0),
+        "lr": np.full(steps, 0.1), "sparsity": np.clip((step - 500) / 1500, 0, 1) * 0.9,
+    })  # fmt: skip
+
+
+def evals() -> pd.DataFrame:
+    at = np.arange(100, STEPS + 1, 100)
+    return pd.DataFrame({"step": at, "accuracy": 0.96 - 0.5 * np.exp(-at / 500), "loss": 0.2, "n": 360})
+
+
+def layer(name: str = "fc1.weight", kept: int = 800) -> LayerSnapshot:
+    middle = np.linspace(-1, 1, 80)
+    weights = np.where(np.abs(middle) > 0.2, 40, 0).astype(np.int32)
+    removed = np.where(np.abs(middle) <= 0.2, 60, 0).astype(np.int32)
+    gradients = np.bincount(np.arange(20, 40), minlength=60).astype(np.int32) * 30
+    return LayerSnapshot(
+        name, (40, 25), 1000, kept, (-1.0, 1.0), weights, removed, gradients, 12, 0.2, 2.0, 1.0, 0.3, 0.97
+    )
+
+
+SNAPSHOT = SnapshotEvent(400, (layer(), layer("fc2.weight", 150)))
+MARKS = [InterventionEvent(700, "clip_threshold", 0.5), InterventionEvent(900, "lr", 0.01)]
+
+
+def boundary(classes: int) -> Boundary:
+    grid = (np.add.outer(np.arange(60), np.arange(60)) * classes // 120).astype(np.uint8)
+    return Boundary((-2.0, 2.0, -1.5, 1.5), grid, np.full((60, 60), 200, np.uint8))
+
+
+def run(name: str, idea: str) -> dict[str, Any]:
+    return {"name": name, "idea": idea, "history": history(300), "evals": evals()}
+
+
+POINTS = [
+    {"sparsity": s, "accuracy": 0.97 - s**8, "low": 0.95 - s**8, "high": 0.98 - s**8} for s in (0, 0.5, 0.8, 0.95)
+]
+LABELS = np.arange(50) % 2
+
+# figure -> ways to make its data; a figure that is not here fails test_every_figure_is_here
+CASES: dict[str, list[Callable[[], Any]]] = {
+    "loss_accuracy": [
+        lambda: figures.loss_accuracy_data(history(), evals(), MARKS, STEPS),
+        lambda: figures.loss_accuracy_data(history(0)),
+        lambda: figures.loss_accuracy_data(history(1)),
+    ],
+    "gradient_norm": [
+        lambda: figures.gradient_norm_data(history(), 0.5, MARKS, STEPS, start=1.0),
+        lambda: figures.gradient_norm_data(history()),
+        lambda: figures.gradient_norm_data(history(0)),
+    ],
+    "clipped_share": [lambda: figures.clipped_share_data(history()), lambda: figures.clipped_share_data(history(0))],
+    "sparsity": [
+        lambda: figures.sparsity_data(history(), [(0, 0.0), (500, 0.0), (2000, 0.9)], MARKS),
+        lambda: figures.sparsity_data(history(0)),
+    ],
+    "weight_histogram": [
+        lambda: figures.weight_histogram_data(layer()),
+        lambda: figures.weight_histogram_split("all", (-1.0, 1.0), np.full(80, 10), 0.33),
+    ],
+    "gradient_histogram": [
+        lambda: figures.gradient_histogram_data(layer()),
+        lambda: figures.gradient_histogram_data(layer(), 1e-3),
+    ],
+    "layer_bars": [
+        lambda: figures.layer_bars_data(SNAPSHOT, "fc1.weight"),
+        lambda: figures.layer_bars_data([]),
+        lambda: figures.layer_bars_data([{"name": f"l{i}", "numel": 9 + i, "sparsity": 0.5} for i in range(90)]),
+    ],
+    "mask_picture": [
+        lambda: figures.mask_picture_data("fc1.weight", np.eye(10, 20, dtype=bool)),
+        lambda: figures.mask_picture_data("conv.weight", np.ones((64, 32, 3, 3), dtype=bool)),
+    ],
+    "accuracy_sparsity": [
+        lambda: figures.accuracy_sparsity_data(POINTS, dot=0.6, dot_low=0.9, dot_high=0.98, n=100, total=360),
+        lambda: figures.accuracy_sparsity_data([]),
+        lambda: figures.accuracy_sparsity_data([], dot=0.3),
+    ],
+    "decision_boundary": [
+        lambda: figures.decision_boundary_data(boundary(2), np.zeros((50, 2)), LABELS, 12),
+        lambda: figures.decision_boundary_data(boundary(3)),
+    ],
+    "overlay": [
+        lambda: figures.overlay_data([run("a", "baseline"), run("b", "clipping"), run("c", "clipping")]),
+        lambda: figures.overlay_data([run("a", "both"), run("b", "pruning")], "grad_norm_before"),
+        lambda: figures.overlay_data([{"name": "a", "idea": "both", "history": history(0)}]),
+    ],
+}
+EVERY = [(name, number) for name, cases in CASES.items() for number in range(len(cases))]
+
+
+def test_every_figure_is_here() -> None:
+    drawn = {name.removeprefix("draw_") for name in figures.__all__ if name.startswith("draw_")}
+    assert drawn == set(CASES)
+    for name in drawn:
+        assert callable(getattr(figures, f"{name}_data")) and callable(getattr(figures, f"alt_{name}"))
+
+
+@pytest.mark.parametrize(("name", "number"), EVERY)
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_figure_keeps_the_contract(name: str, number: int, theme: figures.Theme) -> None:
+    data = CASES[name][number]()
+    draw = getattr(figures, f"draw_{name}")
+    figure = draw(data, theme)
+    assert isinstance(figure, go.Figure)  # Plotly has validated every property
+    plain = json.loads(figure.to_json())
+    layout = plain["layout"]
+    assert len(layout["title"]["text"]) >= 15
+    assert layout["xaxis"]["title"]["text"]
+    assert layout["yaxis"]["title"]["text"] or name == "layer_bars"  # there the layers' names are the axis
+    assert layout["uirevision"] == "keep" and 150 <= layout["height"] <= 1400
+    assert layout["meta"]["theme"] == theme
+    words = getattr(figures, f"alt_{name}")(data) if plain["data"] else layout["meta"]["alt"]
+    assert layout["meta"]["alt"] == words and len(words) > 20 and "nan" not in words
+    own, other = (LIGHT, DARK) if theme == "light" else (DARK, LIGHT)
+    text = json.dumps(plain["data"]) + json.dumps(layout.get("shapes", []))
+    assert not any(other.idea(idea) in text for idea in figures.IDEAS)
+    assert own.ink in json.dumps(layout["template"])
+    for trace in plain["data"]:
+        assert length(trace.get("x")) <= 1002
+        assert trace["name"]
+
+
+def length(values: Any) -> int:
+    if isinstance(values, dict):  # a typed array
+        return len(values["bdata"]) * 3 // 4 // np.dtype(values["dtype"]).itemsize
+    return len(values or ())
+
+
+@pytest.mark.parametrize(("name", "number"), EVERY)
+def test_plain_form_is_the_same_figure(name: str, number: int) -> None:
+    data = CASES[name][number]()
+    draw = getattr(figures, f"draw_{name}")
+    plain = draw.plain(data)
+    assert "template" not in plain["layout"]
+    rebuilt = go.Figure(plain).update_layout(template=figures.template("light"))
+    assert rebuilt.to_json() == draw(data).to_json()
+
+
+def test_one_file_a_figure_and_only_figures_import_plotly() -> None:
+    package = Path(figures.__file__).parent
+    for name in CASES:
+        tree = ast.parse((package / f"{name}.py").read_text(encoding="utf-8"))
+        made = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+        assert {f"{name}_data", f"draw_{name}", f"alt_{name}"} <= made
+
+
+def test_unknown_theme_is_refused() -> None:
+    with pytest.raises(Exception, match="'light' or 'dark'"):
+        figures.draw_sparsity(figures.sparsity_data(history(3)), "sepia")  # type: ignore[arg-type]
