@@ -30,6 +30,7 @@
 import pandas as pd
 
 import prune_core as pc
+from prune_core import figures
 from prune_core.measuring import count_parameters, layer_table, sizes
 from prune_core.training import wilson
 
@@ -96,6 +97,14 @@ assert table.loc["clipping", "of these not zero"] > 0.99 * table.loc["baseline",
 assert table.loc["pruning", "of these not zero"] < 0.15 * table.loc["baseline", "of these not zero"]
 
 # %% [markdown]
+# A figure has two functions: one makes the data, one draws it; the app shows the same ones. Every idea has its colour
+# everywhere: baseline grey, clipping orange, pruning teal, both purple.
+
+# %%
+runs = [{"name": name, "idea": name, "history": result.history} for name, result in results.items()]
+figures.draw_overlay(figures.overlay_data(runs, "accuracy"))
+
+# %% [markdown]
 # ## What clipping does
 #
 # Value clipping is the article's `clamp(g, -α, α)`. It makes a gradient shorter, and it *turns* it: large entries
@@ -107,8 +116,12 @@ history[["step", "loss", "grad_norm_before", "grad_norm_after", "clipped", "cosi
     4
 )
 
+# %%
+figures.draw_gradient_norm(figures.gradient_norm_data(history))
+
 # %% [markdown]
-# Norm clipping limits the length of the whole gradient and keeps its direction:
+# Norm clipping limits the length of the whole gradient and keeps its direction. Where it acts it changes every entry,
+# all by the same factor:
 
 # %%
 by_norm = pc.run(baseline.with_(clip=pc.NormClip(max_norm=0.1)), progress=False)
@@ -137,6 +150,17 @@ pruned.loc[pruned["accuracy"].notna(), ["step", "sparsity", "loss", "accuracy"]]
 
 # %%
 layer_table(results["pruning"].model, results["pruning"].masks)
+
+# %% [markdown]
+# The events of a run hold histograms of every layer. `pc.stream` hands them out while the run goes on; here we keep the
+# last one. What was removed is drawn at the values it had when it went.
+
+# %%
+for event in pc.stream(pruning):
+    if isinstance(event, pc.SnapshotEvent):
+        snapshot = event
+largest = max(snapshot.layers, key=lambda layer: layer.numel)
+figures.draw_weight_histogram(figures.weight_histogram_data(largest))
 
 # %% [markdown]
 # Zeros do not make a file smaller by themselves: stored as they are they take the same room. They have to be stored

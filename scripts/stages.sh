@@ -19,6 +19,6 @@ lint() {  # the checks that run nothing of ours
   local bin=$PWD/.venv/bin
   stage "style (ruff check)" "$bin/ruff" check --quiet
   stage "format (ruff format)" "$bin/ruff" format --check --quiet
-  stage "import direction (import-linter)" "$bin/lint-imports" --no-logo
+  stage "import direction (import-linter)" "$bin/lint-imports" --no-logo --no-cache
   stage "types (mypy)" "$bin/mypy"
 }

@@ -16,9 +16,9 @@ from prune_core import training
 from prune_core.cli.paper import console, pairs
 from prune_core.cli.records import print_record
 from prune_core.errors import ConfigError
+from prune_core.events import ENDED
 from prune_core.experiment import Experiment
 
-ENDED = ("finished", "stopped", "diverged", "failed", "cancelled")
 POLL_S = 0.25  # how often a run in the lab is looked at
 
 
