@@ -56,7 +56,7 @@ class Registry(Generic[T]):
         cls.kind = name
 
     def __getitem__(self, name: str) -> Entry[T]:
-        if name not in self._entries:
+        if not isinstance(name, str) or name not in self._entries:  # a list in a YAML file has no hash
             raise UnknownNameError(self.family, str(name), self._entries)
         return self._entries[name]
 
