@@ -7,6 +7,7 @@ strategy and back loses nothing. In a URL the name is left out again: ``?clip=va
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -57,7 +58,7 @@ class Draft(Generic[T]):
 
     def raw(self, path: str, spec: FieldSpec) -> Any:
         """A field's value as it was typed, or its default."""
-        return self.values[path] if path in self.values else None if spec.required else spec.default
+        return self.values.get(path, None if spec.required else spec.default)
 
     def parsed(self, path: str, spec: FieldSpec) -> Any:
         """A field's value as its type, as far as it can be read."""
@@ -80,9 +81,10 @@ class Draft(Generic[T]):
         name = self.kind(path, spec)
         if name == NONE:
             return None
-        if not issubclass(spec.type, Registered):
-            return spec.type, path
-        return (spec.type.registry[name].cls, f"{path}:{name}") if name in spec.type.registry else None
+        kind: Any = spec.type
+        if not issubclass(kind, Registered):
+            return kind, path
+        return (kind.registry[name].cls, f"{path}:{name}") if name in kind.registry else None
 
     def walk(self, cls: type[Settings] | None = None, path: str = "") -> Iterator[tuple[str, FieldSpec]]:
         """Path and field of all that can be set under the names chosen now; a part comes before its own fields."""
@@ -99,7 +101,17 @@ class Draft(Generic[T]):
         """Make the value, or say what is wrong and where."""
         problems: dict[str, str] = {}
         value = self._make(self.cls, "", problems)
-        return Built(value, {}) if isinstance(value, self.cls) and not problems else Built(None, problems)
+        if isinstance(value, self.cls) and not problems:
+            return Built(value, {})
+        labels = {f"{owner}.{spec.name}": spec.label for owner, spec in self._fields(self.cls, "")}
+        return Built(None, {path: _in_words(sentence, labels) for path, sentence in problems.items()})
+
+    def _fields(self, cls: type[Settings], path: str) -> Iterator[tuple[str, FieldSpec]]:
+        for spec in cls.fields():
+            here = f"{path}.{spec.name}" if path else spec.name
+            yield cls.__name__, spec
+            if is_part(spec) and (below := self.part(here, spec)) is not None:
+                yield from self._fields(*below)
 
     def _make(self, cls: type[Settings], path: str, problems: dict[str, str]) -> Settings | None:
         values: dict[str, Any] = {}
@@ -122,7 +134,7 @@ class Draft(Generic[T]):
         for name, sentence in cls.problems(values).items():
             if name not in unmade:
                 where = f"{path}.{name}" if path and name else path or name
-                problems[where or _culprit(sentence)] = sentence.replace(f"{cls.__name__}.{name}", _label(cls, name), 1)
+                problems[where or _culprit(sentence)] = sentence
         return None if unmade or _below(problems, path) else cls(**values)
 
     # --- links --------------------------------------------------------------------------------------------------------
@@ -166,7 +178,8 @@ class Draft(Generic[T]):
                 self.values[path] = NONE
             elif not issubclass(spec.type, Registered):
                 self.values[path] = ON
-                first = next((s for s in spec.type.fields() if _named(s)), None)
+                fields: tuple[FieldSpec, ...] = _settings(spec).fields()
+                first = next((s for s in fields if _named(s)), None)
                 if first is not None and text != ON:
                     left.setdefault(f"{path}.{first.name}", text)
             elif text in spec.type.registry:
@@ -228,7 +241,7 @@ def from_text(spec: FieldSpec, text: str) -> Any:
 
 
 def parse(spec: FieldSpec, raw: Any) -> Any:
-    """What was typed as the field's type: decimal comma, minus sign and thin spaces are fine. As it is if unreadable."""
+    """What was typed as the field's type; decimal comma, minus sign and thin spaces are fine. As it is if unreadable."""
     if not isinstance(raw, str) or spec.choices:
         return raw
     text = raw.strip()
@@ -250,6 +263,11 @@ def parse(spec: FieldSpec, raw: Any) -> Any:
     return int(found) if spec.type is int and found.is_integer() else found
 
 
+def _settings(spec: FieldSpec) -> type[Settings]:
+    kind: Any = spec.type
+    return kind
+
+
 def _named(spec: FieldSpec) -> bool:
     return issubclass(spec.type, Registered)
 
@@ -262,8 +280,9 @@ def _family(spec: FieldSpec) -> str:
     return spec.type.registry.family if issubclass(spec.type, Registered) else spec.name
 
 
-def _label(cls: type[Settings], name: str) -> str:
-    return next((s.label for s in cls.fields() if s.name == name), name) if name else ""
+def _in_words(sentence: str, labels: dict[str, str]) -> str:
+    """The engine's ``Training.batch_size`` under the name that stands in the form."""
+    return re.sub(r"\b[A-Z]\w*\.[a-z]\w*", lambda found: labels.get(found[0], found[0]), sentence)
 
 
 def _below(problems: dict[str, str], path: str) -> bool:

@@ -18,6 +18,7 @@ from prune_core.settings import FieldSpec, Settings
 from prune_ui.draft import NONE, ON, Built, Draft, flatten, is_part, to_text
 
 T = TypeVar("T", bound=Settings)
+Span = tuple[float, float]
 
 TITLES = {"data": "Data", "model": "Model", "train": "Training", "clip": "Clipping", "prune": "Pruning"}
 ABSENT = {"clip": "No clipping", "prune": "No pruning"}
@@ -131,16 +132,17 @@ class Form(Generic[T]):
     def _choice(self, path: str, spec: FieldSpec, label: str, title: bool) -> None:
         """The choice among registered members; for an unnamed part such as pruning, whether it is there."""
         named = issubclass(spec.type, Registered)
-        entries: dict[str, Entry[Any]] = {e.name: e for e in spec.type.registry} if named else {}
-        options = [*([NONE] if spec.optional else []), *(list(entries) if named else [ON])]
+        kind: Any = spec.type
+        entries: dict[str, Entry[Any]] = {e.name: e for e in kind.registry} if named else {}
+        options = [*([NONE] if spec.optional else []), *entries]
         chosen = self.draft.kind(path, spec)
-        widget = self._widget(path, chosen if chosen in options else None)
-        absent = ABSENT.get(path, f"No {label.lower()}")
-        names = {NONE: absent, ON: f"{label} on", **{n: e.label for n, e in entries.items()}}
-        entry = entries.get(chosen)
         if not named:
-            st.toggle(label, key=self._widget(path, chosen == ON), on_change=self._toggled, args=(path,), help=spec.help or None)
+            widget = self._widget(path, chosen == ON)
+            st.toggle(label, key=widget, on_change=self._toggled, args=(path, widget), help=spec.help or None)
             return
+        widget = self._widget(path, chosen if chosen in options else None)
+        names = {NONE: ABSENT.get(path, f"No {label.lower()}"), **{n: e.label for n, e in entries.items()}}
+        entry = entries.get(chosen)
         st.selectbox(
             label,
             options,
@@ -187,8 +189,8 @@ class Form(Generic[T]):
         elif spec.type is int and (parsed is None or (isinstance(parsed, int) and abs(parsed) < WIDEST_INT)):
             widget = self._widget(path, parsed)
             st.number_input(
-                label, key=widget, value=None if spec.optional else "min", step=1, placeholder="all" if spec.optional else None,
-                on_change=self._typed, args=(path, widget), help=field_help(spec),
+                label, key=widget, value=None if spec.optional else "min", step=1, on_change=self._typed,
+                args=(path, widget), help=field_help(spec), placeholder="all" if spec.optional else None,
             )  # fmt: skip
         else:
             self._text(path, spec, label, given)
@@ -209,7 +211,7 @@ class Form(Generic[T]):
             placeholder="all" if spec.optional else None, **look,
         )  # fmt: skip
 
-    def _slider(self, path: str, spec: FieldSpec, label: str, given: Any, parsed: Any, span: tuple[float, float]) -> None:
+    def _slider(self, path: str, spec: FieldSpec, label: str, given: Any, parsed: Any, span: Span) -> None:
         """A slider for the hand and a text field for the exact value: two views of one number."""
         usable = isinstance(parsed, int | float) and not isinstance(parsed, bool) and math.isfinite(parsed)
         value = parsed if usable else spec.default
@@ -252,8 +254,8 @@ class Form(Generic[T]):
         if self.on_choose is not None:
             self.on_choose(self, path)
 
-    def _toggled(self, path: str) -> None:
-        self.draft.put(path, ON if st.session_state[f"{self.key}/{path}"] else NONE)
+    def _toggled(self, path: str, widget: str) -> None:
+        self.draft.put(path, ON if st.session_state[widget] else NONE)
         self._keep()
         if self.on_choose is not None:
             self.on_choose(self, path)
@@ -270,7 +272,7 @@ def field_help(spec: FieldSpec) -> str | None:
     return _plain(" ".join(p for p in parts if p)) or None
 
 
-def slider_span(spec: FieldSpec) -> tuple[float, float] | None:
+def slider_span(spec: FieldSpec) -> Span | None:
     """From where to where a slider goes: around the default of a logarithmic field, the bounds of a share."""
     if spec.type not in (int, float) or spec.optional or spec.required:
         return None
@@ -283,7 +285,7 @@ def slider_span(spec: FieldSpec) -> tuple[float, float] | None:
     return None
 
 
-def log_options(span: tuple[float, float], value: float | None = None, *, whole: bool = False) -> list[float]:
+def log_options(span: Span, value: float | None = None, *, whole: bool = False) -> list[float]:
     """Steps of 1, 2, 5 through the decades of ``span`` (powers of 2 for whole numbers), and ``value`` among them."""
     low, high = span
     if whole:
@@ -317,8 +319,12 @@ LABELS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "one_cycle": "one cycl
 def _entry_help(entry: Entry[Any] | None, spec: FieldSpec) -> str | None:
     if entry is None:
         return spec.help or None
-    lines = [entry.summary, f"$${entry.formula}$$" if entry.formula else "", f"Source: {entry.reference}" if entry.reference else ""]
-    return "\n\n".join(line for line in lines if line) or None
+    lines = [entry.summary]
+    if entry.formula:
+        lines.append(f"$${entry.formula}$$")
+    if entry.reference:
+        lines.append(f"Source: {entry.reference}")
+    return "\n\n".join(lines)
 
 
 def _tidy(value: Any) -> Any:

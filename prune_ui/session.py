@@ -1,8 +1,8 @@
 """What belongs to a visitor, to a link, and to the process.
 
 A visitor is known by a random token. The lab's server sets it as a cookie that scripts cannot read and other sites
-cannot send (``prune_ui.visitor``), so a refresh keeps a person's own runs under their control and a copied link does not
-hand them over. The store sees a digest of it. Without that server the token lives as long as the browser tab's session.
+cannot send (``prune_ui.visitor``), so a refresh keeps a person's own runs under their control and a copied link does
+not hand them over. The store sees a digest of it. Without that server the token lives as long as the browser tab's session.
 
 The URL holds the experiment (``prune_ui.draft``) and ``run``: a refresh finds its run again, and so does whoever opens
 the link, to watch.
@@ -35,7 +35,7 @@ class Key(Generic[T]):
 
     def get(self) -> T:
         """The value, or the default."""
-        return st.session_state.get(self.name, self.default)  # type: ignore[no-any-return]
+        return st.session_state.get(self.name, self.default)
 
     def set(self, value: T) -> None:
         """Keep ``value`` for this session."""
@@ -43,7 +43,7 @@ class Key(Generic[T]):
 
     def pop(self) -> T:
         """The value, which is the default from now on: for messages that are shown once."""
-        return st.session_state.pop(self.name, self.default)  # type: ignore[no-any-return]
+        return st.session_state.pop(self.name, self.default)
 
 
 # --- the process ------------------------------------------------------------------------------------------------------
@@ -98,7 +98,7 @@ def owner() -> str:
 
 
 def may_control(record: RunRecord) -> bool:
-    """Whether this visitor may steer and cancel a run: their own, or one of nobody (a notebook's) on their own machine."""
+    """Whether this visitor may steer a run: their own, or one of nobody (a notebook's) on their own machine."""
     if record.read_only:
         return False
     return record.owner == owner() if record.owner else _local()

@@ -1,0 +1,59 @@
+"""What pages need again and again and that never changes: kept by digest or id, never by object, and bounded."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import streamlit as st
+
+from prune_core.data import DataSource
+from prune_core.errors import LabError
+from prune_core.experiment import Experiment
+from prune_core.models import ModelSource
+
+if TYPE_CHECKING:
+    from prune_core.tracking import RunRecord
+
+
+def samples() -> list[RunRecord]:
+    """The sample runs that ship with the lab, read-only; empty where they are missing or cannot be read."""
+    from prune_ui import session
+
+    try:
+        return list(session.store().samples())
+    except (LabError, AttributeError, OSError):
+        return []
+
+
+def parameters(experiment: Experiment) -> int:
+    """How many parameters the experiment's model has. Raises ModelError where it cannot be built."""
+    info = experiment.data.info
+    return _parameters(json.dumps(experiment.model.model_dump()), info.shape, info.classes)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _parameters(model: str, shape: tuple[int, ...], classes: int) -> int:
+    import torch
+
+    source = ModelSource.registry[json.loads(model)["kind"]]
+    values = {k: v for k, v in json.loads(model).items() if k != "kind"}
+    with torch.device("meta"):  # shapes only: no weights are made
+        net = source.cls(**values)._build(shape, classes)
+    return sum(p.numel() for p in net.parameters())
+
+
+def points(experiment: Experiment) -> tuple[np.ndarray, np.ndarray] | None:
+    """Training points (n, 2), normalised, and their classes (n,), of data in the plane; None of images."""
+    if len(experiment.data.info.shape) != 1:
+        return None
+    return _points(json.dumps(experiment.data.model_dump()), experiment.train.seed)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _points(data: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    values: dict[str, Any] = json.loads(data)
+    source: DataSource = DataSource.registry[values.pop("kind")].cls(**values)
+    loaded = source.load(seed=seed)
+    return loaded.normalise(loaded.train_x[:400]).numpy(), loaded.train_y[:400].numpy()
