@@ -34,13 +34,13 @@ def setting(
 
     ``log`` asks for a logarithmic slider, ``advanced`` puts the field behind a fold.
     """
-    extra = {"unit": unit, "log": log, "label": label, "advanced": advanced}
-    bounds = {"ge": ge, "gt": gt, "le": le, "lt": lt}
+    extra: dict[str, Any] = {"unit": unit, "log": log, "label": label, "advanced": advanced}
+    bounds: dict[str, Any] = {"ge": ge, "gt": gt, "le": le, "lt": lt}
     return Field(
         default,
         description=help,
         json_schema_extra=extra,
-        **{k: v for k, v in bounds.items() if v is not None},  # type: ignore[arg-type]
+        **{k: v for k, v in bounds.items() if v is not None},
     )
 
 
