@@ -1,0 +1,30 @@
+"""Pruning by magnitude."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from prune_core.pruning.criteria.base import Criterion
+from prune_core.pruning.scores import AbsoluteValues
+from prune_core.registry import register
+
+
+@register(
+    "magnitude",
+    label="Magnitude",
+    formula=r"s = |w|",
+    reference="Han, Pool, Tran, Dally 2015, arXiv:1506.02626",
+)
+class Magnitude(Criterion):
+    """Removes the weights closest to zero."""
+
+    def score(
+        self,
+        weights: Mapping[str, Tensor],
+        grads: Mapping[str, Tensor] | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Mapping[str, Tensor]:
+        return AbsoluteValues(weights)

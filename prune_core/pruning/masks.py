@@ -1,0 +1,132 @@
+"""Select and apply: which weights stay, as bool masks, True = kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from prune_core.errors import ConfigError
+from prune_core.pruning.scores import AbsoluteValues
+from prune_core.pruning.select import NAN, Part, keep_highest
+
+Masks = dict[str, Tensor]
+Scope = Literal["global", "layer"]
+
+
+@torch.no_grad()
+def make_masks(
+    scores: Mapping[str, Tensor], sparsity: float, scope: Scope = "global", keep: Mapping[str, Tensor] | None = None
+) -> Masks:
+    """Mark the lowest ``sparsity`` share of entries for removal.
+
+    Exactly ``round(sparsity * n)`` go in each group: all layers together ("global") or every layer for itself
+    ("layer"). Of equal scores the first in the model goes first, so the realised sparsity never depends on ties.
+    ``keep`` holds masks of earlier removals: what is False there stays removed and counts, so masks only ever shrink;
+    where more is gone already than asked for, nothing changes. Raises ConfigError unless 0 <= sparsity < 1, for a score
+    that is nan and for masks of other shapes.
+    """
+    check_sparsity(sparsity)
+    if scope not in get_args(Scope):
+        raise ConfigError(f"scope must be one of 'global', 'layer', got {scope!r}.")
+    raw = scores.weights if isinstance(scores, AbsoluteValues) else dict(scores)
+    kept = {name: keep[name] for name in raw if name in keep} if keep else {}
+    for name, mask in kept.items():
+        check_mask(name, mask, raw[name])
+    groups = [list(raw)] if scope == "global" else [[name] for name in raw]
+    masks: Masks = {}
+    for names in groups:
+        group = {name: raw[name] for name in names}
+        select = _select if all(s.is_cpu for s in group.values()) else _select_on_device
+        masks |= select(group, kept, sparsity, isinstance(scores, AbsoluteValues))
+    return masks
+
+
+def apply_masks_(weights: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> None:
+    """Set removed weights to exactly 0, in place. Raises ConfigError where a mask has no weight, or another shape."""
+    with torch.no_grad():
+        for name, mask in masks.items():
+            if name not in weights:
+                raise ConfigError(f"There is a mask for {name!r}, but no such weight; use masks of this model.")
+            check_mask(name, mask, weights[name])
+            _zero_(weights[name].detach(), mask)
+
+
+def sparsity_of(masks: Mapping[str, Tensor]) -> float:
+    """Share of entries removed, in [0, 1], of the weights that have masks: not of all parameters. 0 without masks."""
+    total = sum(m.numel() for m in masks.values())
+    return (total - sum(count_kept(m) for m in masks.values())) / total if total else 0.0
+
+
+def count_kept(mask: Tensor) -> int:
+    """Entries that are True."""
+    return int(np.count_nonzero(mask.numpy())) if mask.is_cpu else int(mask.count_nonzero())
+
+
+def check_sparsity(sparsity: float) -> None:
+    """Raise ConfigError unless ``sparsity`` is a number in [0, 1)."""
+    try:
+        fits = 0 <= float(sparsity) < 1
+    except (TypeError, ValueError):
+        fits = False
+    if not fits:
+        raise ConfigError(f"sparsity must be a number at least 0 and less than 1, got {sparsity!r}.")
+
+
+def check_mask(name: str, mask: Tensor, weight: Tensor) -> None:
+    """Raise ConfigError unless ``mask`` is a bool tensor of the weight's shape."""
+    if mask.dtype != torch.bool or mask.shape != weight.shape:
+        raise ConfigError(
+            f"The mask of {name!r} must be bool of shape {tuple(weight.shape)}, got {mask.dtype} of shape "
+            f"{tuple(mask.shape)}; use masks of this model."
+        )
+
+
+def _zero_(weight: Tensor, mask: Tensor) -> None:
+    # bits times 0 or 1: a third of the time of a float product, no -0, and 0 for inf and nan too
+    bits = {2: torch.int16, 4: torch.int32, 8: torch.int64}[weight.element_size()]
+    weight.view(bits).mul_(mask.to(weight.device).view(torch.int8))
+
+
+def _select(scores: Masks, keep: Masks, sparsity: float, absolute: bool) -> Masks:
+    parts = {
+        name: Part(
+            comparable(s).reshape(-1).numpy(), absolute, keep[name].cpu().reshape(-1).numpy() if name in keep else None
+        )
+        for name, s in scores.items()
+    }
+    keep_highest(list(parts.values()), _to_remove(scores, keep, sparsity))
+    return {name: torch.from_numpy(p.mask).view(scores[name].shape) for name, p in parts.items()}
+
+
+def _select_on_device(scores: Masks, keep: Masks, sparsity: float, absolute: bool) -> Masks:
+    """The same by one sort of everything: where sorting is fast and looking is slow."""
+    flat = torch.cat([comparable(s).reshape(-1) for s in scores.values()])
+    flat = flat.abs() if absolute else flat
+    stay = torch.cat(
+        [(keep[n] if n in keep else s.new_ones(s.shape, dtype=torch.bool)).reshape(-1) for n, s in scores.items()]
+    )
+    if bool((flat.isnan() & stay).any()):
+        raise ConfigError(NAN)
+    # the masks come first: nothing may stand in for a score, the lowest is minus infinity already
+    order = flat.argsort(stable=True)
+    order = order[stay[order]]
+    stay[order[: _to_remove(scores, keep, sparsity)]] = False
+    sizes = [s.numel() for s in scores.values()]
+    return {n: m.view(s.shape) for (n, s), m in zip(scores.items(), torch.split(stay, sizes), strict=True)}
+
+
+def _to_remove(scores: Masks, keep: Masks, sparsity: float) -> int:
+    """How many more must go."""
+    gone = sum(keep[n].numel() - count_kept(keep[n]) for n in scores if n in keep)
+    return max(0, round(sparsity * sum(s.numel() for s in scores.values())) - gone)
+
+
+def comparable(scores: Tensor) -> Tensor:
+    """In a type that orders as the scores do, and that numpy knows."""
+    if not scores.is_floating_point():
+        return scores.double()
+    return scores.float() if scores.element_size() < 4 else scores
