@@ -1,0 +1,23 @@
+"""Jobs: runs in worker processes of a detached engine, and previews of pruned models."""
+
+from prune_core.jobs.handle import RunHandle
+from prune_core.jobs.lab import Lab
+from prune_core.jobs.preview import (
+    Curve,
+    LayerPicture,
+    LayerView,
+    PreviewReply,
+    PreviewRequest,
+    SupersededError,
+)
+
+__all__ = [
+    "Curve",
+    "Lab",
+    "LayerPicture",
+    "LayerView",
+    "PreviewReply",
+    "PreviewRequest",
+    "RunHandle",
+    "SupersededError",
+]

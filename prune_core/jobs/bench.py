@@ -1,0 +1,219 @@
+"""The preview worker's side: models kept in memory, pruned and measured again and again."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from prune_core.data import Dataset
+from prune_core.data.cache import Cache
+from prune_core.errors import ConfigError, LabError, UnknownNameError
+from prune_core.events import WEIGHT_BINS
+from prune_core.jobs.preview import LayerPicture, LayerView, PreviewReply, PreviewRequest
+from prune_core.jobs.worker import store
+from prune_core.pruning import Criterion, Masks, WeightIndex, apply_masks_, make_masks, prunable
+from prune_core.seeding import generator
+from prune_core.tracking import checkpoint_path
+from prune_core.training import Evaluation, evaluate, load_checkpoint, restore_model
+
+WEIGHTS = 200_000_000  # of all models in memory together: 0.8 GB, and twice that for their indices
+REPLIES = 512
+PROBE = 256  # test examples that a first look at the speed takes
+PICTURE = 64  # rows and columns of a mask picture, at most
+MOST = 1 - 1e-9  # a threshold above every weight: make_masks wants less than 1
+IMAGENET = ((3, 224, 224), 1000)  # what a model without data is built for
+
+log = logging.getLogger("prune_core.jobs")
+
+
+def preview(store_url: str, request: PreviewRequest) -> PreviewReply | LabError:
+    """Answer ``request``; what is wrong with it comes back as a LabError, which is a sentence and no failure."""
+    began = time.perf_counter()
+    try:
+        key = _source_key(store_url, request)
+        model = _models.get(key, lambda: Loaded(store_url, request))
+        return _replies.get((key, request.model_dump_json()), lambda: model.answer(request, began))
+    except LabError as error:
+        return error
+    except Exception as error:
+        log.exception("Preview")
+        return ConfigError(f"This model cannot be previewed: {type(error).__name__}: {str(error)[:200]}")
+
+
+class Loaded:
+    """A model, its unpruned weights and its test data. ``keep`` holds what a run has removed already."""
+
+    def __init__(self, store_url: str, request: PreviewRequest) -> None:
+        self.step: int | None = None
+        self.keep: Masks = {}
+        self.data: Dataset | None = None
+        if request.run:
+            experiment = store(store_url).run(request.run).experiment
+            self.model, self.keep = restore_model(experiment, checkpoint_path(request.run))
+            self.step = load_checkpoint(checkpoint_path(request.run)).step
+            self.data = experiment.data.load(seed=experiment.train.seed)
+            found = experiment.prune.select(self.model) if experiment.prune else prunable(self.model)
+        else:
+            assert request.model is not None, "checked by PreviewRequest"
+            shape: tuple[int, ...]
+            shape, classes = IMAGENET
+            if request.data is not None:
+                self.data = request.data.load(seed=request.seed)
+                shape, classes = self.data.info.shape, self.data.info.classes
+            self.model = request.model.build(shape, classes, request.seed)
+            found = prunable(self.model)
+        if not found:
+            raise ConfigError(f"{type(self.model).__name__} has no prunable weights.")
+        self.model.eval().requires_grad_(False)
+        self.weights = {name: p.data for name, p in found.items()}
+        # only measuring changes weights, and it must put them back
+        self._unpruned = {name: w.clone() for name, w in self.weights.items()} if self.data is not None else {}
+        self.size = sum(w.numel() for w in self.weights.values())
+        self._gone = {name: int((~self.keep[name]).sum()) if name in self.keep else 0 for name in self.weights}
+        self._scores: Cache[tuple[Mapping[str, Tensor], WeightIndex]] = Cache(2)
+        self._samples: dict[float, int] = {}
+        self._dense: dict[int, Evaluation] = {}
+
+    def answer(self, request: PreviewRequest, began: float) -> PreviewReply:
+        """Look up what goes, make masks only where they are looked at or measured."""
+        layer = request.layer or max(self.weights, key=lambda name: self.weights[name].numel())
+        if layer not in self.weights:
+            raise UnknownNameError("prunable layer", layer, self.weights)
+        scores, index = self._scored(request.criterion, request.seed)
+        sparsity = request.sparsity or 0.0
+        if request.threshold is not None:
+            one = request.scope == "global"
+            share = index.sparsity_at(request.threshold) if one else index.layer_sparsity(request.threshold)[layer]
+            sparsity = min(share, MOST)
+        thresholds = index.thresholds_at(sparsity, request.scope)
+        # what a run has removed stays removed, however far to the left the slider is
+        removed = {n: max(k, self._gone[n]) for n, k in index.removed_at(sparsity, request.scope).items()}
+        layers = tuple(
+            LayerView(
+                n, tuple(w.shape), w.numel(), w.numel() - removed[n], _finite(thresholds[n]) if removed[n] else None
+            )
+            for n, w in self.weights.items()
+        )
+        threshold = _finite(thresholds[layer]) if any(removed.values()) else None
+        accuracy = dense = None
+        if request.accuracy and self.data is not None:
+            n = self._sample(request.budget_s)
+            dense = self._dense[n]
+            more = removed != self._gone
+            accuracy = self._measure(self._masks(scores, removed, list(removed)), n) if more else dense
+        return PreviewReply(
+            sparsity=sum(removed.values()) / index.total,
+            threshold=found[layer] if request.scope == "layer" else max((t for t in found.values() if t), default=None),
+            layers=layers,
+            picture=self._picture(layer, self._masks(scores, removed, [layer])[layer]) if request.picture else None,
+            accuracy=accuracy,
+            dense=dense,
+            step=self.step,
+            seconds=time.perf_counter() - began,
+        )
+
+    def _scored(self, criterion: Criterion, seed: int) -> tuple[Mapping[str, Tensor], WeightIndex]:
+        def make() -> tuple[Mapping[str, Tensor], WeightIndex]:
+            scores = criterion.score(self.weights, None, generator(seed, "masks"))
+            return scores, WeightIndex(self.weights, scores, self.keep)
+
+        if criterion.needs:
+            raise ConfigError(f"A preview knows the weights only; {criterion.registered_as} also looks at data.")
+        return self._scores.get((criterion.model_dump_json(), seed), make)
+
+    def _masks(self, scores: Mapping[str, Tensor], removed: Mapping[str, int], names: list[str]) -> Masks:
+        """The masks of some layers that leave out ``removed`` weights each."""
+        masks: Masks = {}
+        for name in names:
+            n, k = self.weights[name].numel(), removed[name]
+            if k == n:  # a global threshold may take a whole layer, which no sparsity below 1 does
+                masks[name] = torch.zeros_like(self.weights[name], dtype=torch.bool)
+            else:
+                masks |= make_masks({name: scores[name]}, k / n, "layer", keep=self.keep)
+        return masks
+
+    def _picture(self, name: str, mask: Tensor) -> LayerPicture:
+        weight = self.weights[name]
+        reach = float(weight.abs().max()) or 1.0
+        kept = torch.histc(weight[mask], WEIGHT_BINS, -reach, reach)
+        everything = torch.histc(weight, WEIGHT_BINS, -reach, reach)
+        table = mask.reshape(mask.shape[0], -1).float()
+        size = min(PICTURE, table.shape[0]), min(PICTURE, table.shape[1])
+        share = F.adaptive_avg_pool2d(table[None], size)[0]
+        return LayerPicture(
+            name,
+            (-reach, reach),
+            kept.to(torch.int32).numpy(),
+            (everything - kept).to(torch.int32).numpy(),
+            (share * 255).round().to(torch.uint8).numpy(),
+        )
+
+    # --- measuring ----------------------------------------------------------------------------------------------------
+    def _measure(self, masks: Masks, n: int) -> Evaluation:
+        assert self.data is not None
+        try:
+            apply_masks_(self.weights, masks)
+            return evaluate(self.model, self.data, limit=n)
+        finally:
+            for name, weight in self.weights.items():
+                weight.copy_(self._unpruned[name])
+
+    def _sample(self, budget_s: float) -> int:
+        """How many test examples fit in the budget: decided once, so that two answers are of the same examples."""
+        assert self.data is not None
+        if budget_s not in self._samples:
+            of = self.data.info.test
+            n = min(PROBE, of)
+            evaluate(self.model, self.data, limit=n)  # the first one also warms up
+            began = time.perf_counter()
+            evaluate(self.model, self.data, limit=n)
+            fit = int(n * budget_s / (time.perf_counter() - began))
+            while 2 * n <= fit:
+                n *= 2
+            self._samples[budget_s] = of if fit >= of else min(n, of)
+        n = self._samples[budget_s]
+        if n not in self._dense:
+            self._dense[n] = evaluate(self.model, self.data, limit=n)
+        return n
+
+
+class Shelf:
+    """Models in memory, together at most ``most`` prunable weights (or one model); the least recently used go first."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._models: OrderedDict[Hashable, Loaded] = OrderedDict()
+
+    def get(self, key: Hashable, make: Callable[[], Loaded]) -> Loaded:
+        """The model of ``key``, made if it is not here."""
+        if key not in self._models:
+            self._models[key] = make()
+        self._models.move_to_end(key)
+        while len(self._models) > 1 and sum(m.size for m in self._models.values()) > self.most:
+            self._models.popitem(last=False)
+        return self._models[key]
+
+
+_models = Shelf(WEIGHTS)
+_replies: Cache[PreviewReply] = Cache(REPLIES)
+
+
+def _source_key(store_url: str, request: PreviewRequest) -> Hashable:
+    """What decides the weights; a run's checkpoint is another source every time it is written."""
+    if not request.run:
+        assert request.model is not None, "checked by PreviewRequest"
+        data = request.data.model_dump_json() if request.data is not None else ""
+        return request.model.model_dump_json(), data, request.seed
+    path = checkpoint_path(request.run)
+    if not path.is_file():
+        store(store_url).run(request.run)  # says so if there is no such run
+        raise ConfigError(f"Run {request.run} has no checkpoint yet; wait until it has trained for some seconds.")
+    stat = path.stat()
+    return store_url, request.run, stat.st_mtime_ns, stat.st_size

@@ -1,0 +1,210 @@
+"""What makes a Dask scheduler a job engine: it gives queued runs to free workers, and ends those that must end.
+
+The store is the truth. Dask never holds a queue of ours: the supervisor hands a worker one run at a time, the fairest
+first, and looks the queue up again for the next. So a scheduler that dies loses nothing, a killed worker takes only its
+own run with it, and the place in the queue that people see is the place they have.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from distributed import Client, Scheduler
+from distributed.core import rpc
+from distributed.diagnostics.plugin import SchedulerPlugin
+from distributed.scheduler import WorkerState
+
+from prune_core.events import ENDED
+from prune_core.jobs import place
+from prune_core.jobs.worker import execute_run
+from prune_core.tracking import Store
+
+TICK_S = 1.0  # how often the store is looked at when nobody wakes the supervisor
+STALE_S = 5.0  # a run without a heartbeat for so long has lost its process
+PATIENCE_S = 5.0  # how long a run may take to follow a stop before its process is ended
+KILL_S = 0.5  # what a worker process gets to close by itself
+
+log = logging.getLogger("prune_core.jobs")
+
+
+@dataclass
+class Job:
+    """One run on one worker."""
+
+    run_id: str
+    worker: str
+    task: asyncio.Task[None] | None = None
+    heard: int = 0  # last control seen
+    overdue: float | None = None  # since when it should have been over, by the monotonic clock
+    verdict: tuple[str, str] | None = None  # status and reason to write when its worker is gone
+
+
+class Supervisor(SchedulerPlugin):
+    """Runs on the scheduler, the local engine's or a cluster's, for one store.
+
+    ``on_idle`` is called when for ``idle_s`` nobody was connected and nothing ran.
+    """
+
+    name = "prune-lab"
+    idempotent = True
+
+    def __init__(self, store: str, *, idle_s: float = float("inf"), on_idle: Callable[[], None] | None = None) -> None:
+        self.store_url = store
+        self._idle_s, self._on_idle = idle_s, on_idle
+        self._jobs: dict[str, Job] = {}  # by worker address
+
+    # --- Dask's hooks -------------------------------------------------------------------------------------------------
+    async def start(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+        self._woken = asyncio.Event()
+        self._busy_at = time.monotonic()
+        self._store = await asyncio.to_thread(Store, self.store_url)
+        scheduler.handlers["prune_lab"] = self.answer
+        self._loop = asyncio.create_task(self._supervise())
+
+    async def before_close(self) -> None:
+        self._loop.cancel()
+        for job in list(self._jobs.values()):
+            await self._end(job, "failed", "the engine was shut down; retry goes on from the last checkpoint")
+
+    def add_worker(self, scheduler: Scheduler, worker: str) -> None:
+        self._woken.set()
+
+    async def remove_worker(self, scheduler: Scheduler, worker: str, *, stimulus_id: str, **more: Any) -> None:
+        if (job := self._jobs.pop(worker, None)) is not None:
+            status, reason = job.verdict or (
+                "failed",
+                "its worker process died (killed, or out of memory); retry goes on from the last checkpoint",
+            )
+            await self._end(job, status, reason)
+        self._woken.set()
+
+    async def answer(self, ask: str) -> dict[str, Any]:
+        """What clients ask over the scheduler's own connection: ``wake`` after a launch, ``status``."""
+        if ask == "wake":
+            self._woken.set()
+            return {}
+        return {
+            "store": self.store_url,
+            "version": place.version(),
+            "active": len(self._jobs),
+            "workers": [self._describe(ws) for ws in self._scheduler.workers.values()],
+        }
+
+    def _describe(self, ws: WorkerState) -> dict[str, Any]:
+        job = self._jobs.get(ws.address)
+        role = next((r for r in ("train", "preview") if r in ws.resources), "train")
+        busy = job is not None or bool(ws.processing)
+        return {
+            "name": str(ws.name),
+            "role": role,
+            "state": "busy" if busy else "idle",
+            "run": job.run_id if job else "",
+            "pid": ws.pid,
+            "address": ws.address,
+        }
+
+    # --- the loop -----------------------------------------------------------------------------------------------------
+    async def _supervise(self) -> None:
+        security = self._scheduler.security
+        async with Client(self._scheduler.address, asynchronous=True, security=security, name=self.name) as client:
+            self._client = client
+            looked = -TICK_S
+            while True:
+                try:
+                    if time.monotonic() - looked >= TICK_S:
+                        looked = time.monotonic()
+                        await self._look_after()
+                    await self._dispatch()
+                except Exception:  # a store that is locked or away for a moment must not end the supervisor
+                    log.exception("The supervisor goes on after this:")
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._woken.wait(), TICK_S)
+                self._woken.clear()
+
+    async def _dispatch(self) -> None:
+        free = [ws.address for ws in self._train_workers() if ws.address not in self._jobs]
+        if not free:
+            return
+        taken = {job.run_id for job in self._jobs.values()}
+        queue = await asyncio.to_thread(self._store.queue)
+        waiting = [str(run_id) for run_id in queue["id"] if run_id not in taken]
+        for address, run_id in zip(free, waiting, strict=False):
+            if address in self._scheduler.workers:
+                job = self._jobs[address] = Job(run_id, address)
+                job.task = asyncio.create_task(self._follow(job))
+
+    def _train_workers(self) -> list[WorkerState]:
+        workers = [ws for ws in self._scheduler.workers.values() if ws in self._scheduler.running]
+        declared = any("train" in ws.resources for ws in workers)  # a cluster that knows no resources is used as it is
+        return [ws for ws in workers if "train" in ws.resources or (not declared and "preview" not in ws.resources)]
+
+    async def _follow(self, job: Job) -> None:
+        """Give ``job`` to its worker and free the worker when it is over, however it ends."""
+        try:
+            future = self._client.submit(
+                execute_run,
+                self.store_url,
+                job.run_id,
+                key=f"run-{job.run_id}-{time.time_ns():x}",
+                workers=[job.worker],
+                allow_other_workers=False,
+                pure=False,
+                retries=0,
+            )
+            await future
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # execute_run never raises: this is Dask's word that the worker is gone
+            log.warning("Run %s: %s", job.run_id, error)
+        finally:
+            if self._jobs.get(job.worker) is job:
+                # a worker that died is announced by remove_worker, which writes why; it still finds the job then
+                if job.worker in self._scheduler.workers:
+                    del self._jobs[job.worker]
+                self._woken.set()
+
+    async def _look_after(self) -> None:
+        """Mark runs without a process, and end processes whose run should be over."""
+        await asyncio.to_thread(self._store.reap, STALE_S)
+        now = time.monotonic()
+        for job in list(self._jobs.values()):
+            if job.overdue is None and await asyncio.to_thread(self._should_end, job):
+                job.overdue = now
+            if job.overdue is not None and now - job.overdue > PATIENCE_S:
+                await self._end_process(job)
+        if self._jobs or len(self._scheduler.clients) > 1:  # one of the clients is the supervisor's own
+            self._busy_at = now
+        elif now - self._busy_at > self._idle_s and self._on_idle is not None:
+            log.info("Nobody was here for %.0f s: the engine ends.", self._idle_s)
+            self._on_idle()
+
+    def _should_end(self, job: Job) -> bool:
+        """Whether the run was told to stop, or has lost its place in the store, while its worker still works on it."""
+        for control in self._store.controls(job.run_id, job.heard):
+            job.heard = control.id
+            if control.command == "stop":
+                return True
+        return self._store.run(job.run_id).status in ENDED
+
+    async def _end(self, job: Job, status: str, reason: str) -> None:
+        """Write how a run ended whose process can no longer do it. One that was not claimed yet stays in the queue."""
+        await asyncio.to_thread(self._store.fail, job.run_id, status, reason)
+
+    async def _end_process(self, job: Job) -> None:
+        ws = self._scheduler.workers.get(job.worker)
+        if ws is None or not ws.nanny:
+            return  # without a nanny nobody could start the process again
+        log.warning("Run %s does not end by itself: its worker process %s is ended.", job.run_id, ws.pid)
+        job.verdict = (
+            "stopped",
+            (f"it did not stop within {PATIENCE_S:g} s, so its process was ended; its last checkpoint is kept"),
+        )
+        async with rpc(ws.nanny, connection_args=self._scheduler.connection_args) as nanny:
+            await nanny.kill(timeout=KILL_S, reason="run-does-not-end")
