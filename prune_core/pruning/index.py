@@ -34,8 +34,8 @@ class WeightIndex:
     """The scores of a model, sorted once (about 40 ns a weight); then any sparsity is answered within a millisecond.
 
     ``scores`` are a criterion's, of the weights' names and shapes; |w| unless given. Entries that ``keep`` has as False
-    were removed earlier and go first. What it says is exactly what ``make_masks`` does, ties included. Raises ConfigError
-    for no weights, a score that is nan and masks of other shapes. It copies: later changes of the weights do not show.
+    were removed earlier and go first. What it says is exactly what ``make_masks`` does, ties included. It copies: later
+    changes of the weights do not show. Raises ConfigError for no weights, a score that is nan and unfitting masks.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class WeightIndex:
             raise ConfigError("An index needs at least one weight, got none; this model has nothing to prune.")
         self.sizes = {name: w.numel() for name, w in weights.items()}
         self.total = sum(self.sizes.values())
-        self._gone = {name: 0 for name in weights}  # removed earlier: minus infinity below, so that they go first
+        self._gone = dict.fromkeys(weights, 0)  # removed earlier: minus infinity below, so that they go first
         self._sorted: dict[str, Floats] = {}
         self._histograms: dict[str, Histogram] = {}
         for name, w in weights.items():

@@ -36,6 +36,8 @@ def make_masks(
     kept = {name: keep[name] for name in raw if name in keep} if keep else {}
     for name, mask in kept.items():
         check_mask(name, mask, raw[name])
+    if not raw:
+        return {}
     groups = [list(raw)] if scope == "global" else [[name] for name in raw]
     masks: Masks = {}
     for names in groups:
@@ -106,9 +108,8 @@ def _select_on_device(scores: Masks, keep: Masks, sparsity: float, absolute: boo
     """The same by one sort of everything: where sorting is fast and looking is slow."""
     flat = torch.cat([comparable(s).reshape(-1) for s in scores.values()])
     flat = flat.abs() if absolute else flat
-    stay = torch.cat(
-        [(keep[n] if n in keep else s.new_ones(s.shape, dtype=torch.bool)).reshape(-1) for n, s in scores.items()]
-    )
+    every = {n: keep[n].to(s.device) if n in keep else torch.ones_like(s, dtype=torch.bool) for n, s in scores.items()}
+    stay = torch.cat([mask.reshape(-1) for mask in every.values()])
     if bool((flat.isnan() & stay).any()):
         raise ConfigError(NAN)
     # the masks come first: nothing may stand in for a score, the lowest is minus infinity already
