@@ -44,7 +44,7 @@ WARM = (
 def warm(*, engine: bool = True) -> list[str]:
     """Import what pages need; with ``engine`` also open the store and attach the engine.
 
-    Returns a sentence for each thing that failed. A part that cannot be warmed is reported and left to its page, which says what to do: the lab starts all the same.
+    Returns a sentence for each thing that failed. Its page says what to do about it: the lab starts all the same.
     """
     problems = []
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when mlflow is imported

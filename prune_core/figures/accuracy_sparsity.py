@@ -109,7 +109,7 @@ def draw_accuracy_sparsity(data: AccuracySparsity, colours: Palette) -> Plain:
     if data.dot is not None:
         shapes.append(threshold_line("x", data.dot, colours.pruning))
         drag = {"axis": "x", "value": data.dot, "min": 0.0, "max": 0.999, "label": "sparsity", "percent": True,
-                "color": "pruning"}  # fmt: skip
+                "color": "pruning", "grip": "low", "follow": "measured"}  # fmt: skip
     if data.dot is not None and data.dot_accuracy is not None:
         dot: Plain = {
             "type": "scatter", "name": "now", "x": [data.dot], "y": [data.dot_accuracy], "mode": "markers",

@@ -24,6 +24,8 @@ class ClippedShare:
     step: np.ndarray
     clipped: np.ndarray
     cosine: np.ndarray
+    clipped_smooth: np.ndarray  # exponentially weighted means over a fiftieth of the run
+    cosine_smooth: np.ndarray
     marks: tuple[Mark, ...]
     steps: int | None
 
@@ -32,7 +34,9 @@ def clipped_share_data(history: pd.DataFrame, marks: Any = None, steps: int | No
     """From a run's history (step, clipped, cosine)."""
     clipped, cosine = history["clipped"].to_numpy(float), history["cosine"].to_numpy(float)
     at = keep([clipped, cosine]) if len(clipped) else np.arange(0)
-    return ClippedShare(history["step"].to_numpy()[at], clipped[at], cosine[at], marks_of(marks), steps)
+    calm = history[["clipped", "cosine"]].ewm(span=max(5, len(clipped) // 50)).mean().to_numpy(float)[at]
+    step = history["step"].to_numpy()[at]
+    return ClippedShare(step, clipped[at], cosine[at], calm[:, 0], calm[:, 1], marks_of(marks), steps)
 
 
 def alt_clipped_share(data: ClippedShare) -> str:
@@ -51,18 +55,19 @@ def draw_clipped_share(data: ClippedShare, colours: Palette) -> Plain:
     if not len(data.step):
         return empty(TITLE, "The first step draws the first point.", x="step", y="entries changed")
     low = float(np.nanmin(data.cosine, initial=1.0))
+    pale, ink = {"color": rgba(colours.clipping, 0.3), "width": 1}, {"color": colours.clipping, "width": 2.2}
+    step = {"type": "scatter", "x": data.step}
     traces: list[Plain] = [
-        {"type": "scatter", "name": "entries changed", "x": data.step, "y": data.clipped, "fill": "tozeroy",
-         "fillcolor": rgba(colours.clipping, 0.15), "line": {"color": colours.clipping, "width": 1.8},
-         "hovertemplate": "%{y:.1%}"},
-        {"type": "scatter", "name": "cosine before/after", "x": data.step, "y": data.cosine, "yaxis": "y2",
-         "line": {"color": colours.clipping, "width": 1.8, "dash": "dash"}, "hovertemplate": "%{y:.4f}"},
+        {**step, "name": "each step", "y": data.clipped, "line": pale, "hovertemplate": "%{y:.1%}"},
+        {**step, "name": "entries changed, smoothed", "y": data.clipped_smooth, "line": ink, "hoverinfo": "skip"},
+        {**step, "name": "each step, cosine", "y": data.cosine, "yaxis": "y2", "line": pale,
+         "hovertemplate": "%{y:.4f}"},
+        {**step, "name": "cosine, smoothed", "y": data.cosine_smooth, "yaxis": "y2", "line": ink, "hoverinfo": "skip"},
     ]  # fmt: skip
-    xaxis: Plain = {"anchor": "y2", "rangemode": "tozero"}
-    if data.steps:
-        xaxis["range"] = [0, data.steps]
+    xaxis: Plain = {"anchor": "y2", "range": [0, data.steps or max(10, int(data.step[-1]))]}
     return frame(
         traces, title=TITLE, x="step", y="entries changed", alt=alt_clipped_share(data), xaxis=xaxis,
+        showlegend=False,
         subtitle=f"Now {percent(data.clipped[-1])} of the entries; cosine {data.cosine[-1]:.3f} (1: same direction)",
         yaxis={"domain": [0.56, 1], "tickformat": ".0%", "range": [0, 1.04], "nticks": 4},
         yaxis2={"title": {"text": "cosine"}, "domain": [0, 0.44], "nticks": 4,

@@ -67,6 +67,7 @@ def draw_decision_boundary(data: DecisionBoundary, colours: Palette) -> Plain:
     """
     inks = [colours.classes[c % len(colours.classes)] for c in range(data.count)]
     scale: list[list[Any]] = []
+    smooth: str | bool
     if data.count == 2:
         # signed: -1 surely class 0, 0 on the boundary, 1 surely class 1
         sure = np.clip(2 * data.confidence - 1, 0, 1)

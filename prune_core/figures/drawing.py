@@ -1,13 +1,14 @@
 """The frame every figure stands in, and the two forms every drawing function has.
 
 ``draw_x(data)`` gives a validated Plotly figure, for notebooks and files. ``draw_x.plain(data)`` gives the same as a
-plain dictionary in a fraction of the time, for pages that redraw several times a second: building Plotly's objects takes
-milliseconds a figure, and a page's turn should take less than ten in all.
+plain dictionary in a fraction of the time, for pages that redraw several times a second: building Plotly's objects
+takes milliseconds a figure, and a page's turn should take less than ten in all.
 """
 
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
@@ -15,6 +16,7 @@ import plotly.graph_objects as go
 
 from prune_core.figures.palette import Palette, Theme, palette
 from prune_core.figures.template import template
+from prune_core.figures.words import power
 
 D = TypeVar("D")
 P = ParamSpec("P")
@@ -89,6 +91,20 @@ def empty(title: str, what: str, *, x: str, y: str, height: int = HEIGHT) -> Pla
         [], title=title, x=x, y=y, alt=f"{title}. {what}", height=height, annotations=[note],
         xaxis={"showticklabels": False, "ticks": ""}, yaxis={"showticklabels": False, "showgrid": False},
     )  # fmt: skip
+
+
+def log_axis(low: float, high: float) -> Plain:
+    """A logarithmic axis from ``low`` to ``high``, both log10, with ticks at powers of ten, at most seven or so."""
+    every = max(1, math.ceil((high - low) / 6))
+    ticks = range(math.ceil(low), math.floor(high) + 1, every)
+    if len(ticks) < 2:  # less than a decade: let Plotly choose
+        return {"type": "log", "range": [low, high], "exponentformat": "none"}
+    return {
+        "type": "log",
+        "range": [low, high],
+        "tickvals": [10.0**t for t in ticks],
+        "ticktext": [power(t) for t in ticks],
+    }
 
 
 def threshold_line(axis: str, value: float, colour: str, *, across: str = "paper") -> Plain:

@@ -81,7 +81,7 @@ def draw_gradient_histogram(data: GradientHistogram, colours: Palette) -> Plain:
         subtitle += f"; {percent(data.share_above)} are above {number(data.threshold)}"
     low, high = (int(v) for v in GRADIENT_DECADES)
     ticks = list(range(low, high + 1, 2))
-    names = [f"10<sup>{t}</sup>".replace("-", "−") for t in ticks]
+    names = [f"10<sup>{t}</sup>".replace("-", "\u2212") for t in ticks]
     return frame(
         traces, title="Gradient entries: how large they are", subtitle=subtitle, alt=alt_gradient_histogram(data),
         x="magnitude of the entry (log scale)", y="entries per bin", drag=drag, shapes=shapes, barmode="stack",

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from prune_core.figures.drawing import Plain, drawing, empty, frame, threshold_line
+from prune_core.figures.drawing import Plain, drawing, empty, frame, log_axis, threshold_line
 from prune_core.figures.marks import Mark, mark_layout, mark_words, marks_of
 from prune_core.figures.palette import Palette
 from prune_core.figures.thinning import keep
@@ -106,15 +106,15 @@ def draw_gradient_norm(data: GradientNorm, colours: Palette) -> Plain:
         xaxis["range"] = [0, data.steps]
     return frame(
         traces, title=TITLE, subtitle=subtitle, x="step", y="gradient norm (L2, log scale)",
-        alt=alt_gradient_norm(data), drag=drag, xaxis=xaxis, yaxis={"type": "log", "range": _range(data)}, **extra,
+        alt=alt_gradient_norm(data), drag=drag, xaxis=xaxis, yaxis=log_axis(*_range(data)), **extra,
     )  # fmt: skip
 
 
-def _range(data: GradientNorm) -> list[float] | None:
+def _range(data: GradientNorm) -> tuple[float, float]:
     """Decades that hold both lines and the threshold, in half decades so that the axis rarely moves."""
     values = np.concatenate([data.before, data.after, [data.threshold] if data.threshold else []])
     values = values[np.isfinite(values) & (values > FLOOR)]
     if not len(values):
-        return None
+        return -2.0, 1.0
     low, high = math.log10(values.min()), math.log10(values.max())
-    return [math.floor(2 * low - 0.1) / 2, math.ceil(2 * high + 0.1) / 2]
+    return math.floor(2 * low - 0.1) / 2, math.ceil(2 * high + 0.1) / 2

@@ -106,12 +106,19 @@ def draw_loss_accuracy(data: LossAccuracy, colours: Palette, idea: Idea = "basel
          "mode": "lines+markers", "line": {"color": ink, "width": 2.2}, "marker": {"size": 6, "color": ink},
          "hovertemplate": "%{y:.2%}"}
     )  # fmt: skip
-    xaxis: Plain = {"anchor": "y2", "rangemode": "tozero"}
-    if data.steps:
-        xaxis["range"] = [0, data.steps]
+    xaxis: Plain = {"anchor": "y2", "range": [0, data.steps or max(10, int(data.step[-1]))]}
     return frame(
         traces, title=TITLE, subtitle=subtitle, x="step", y="loss", alt=alt_loss_accuracy(data), height=400,
         xaxis=xaxis, yaxis={"domain": [0.54, 1], "rangemode": "tozero"},
-        yaxis2={"title": {"text": "test accuracy"}, "domain": [0, 0.46], "tickformat": ".0%"},
+        yaxis2={"title": {"text": "test accuracy"}, "domain": [0, 0.46], "tickformat": ".0%", "nticks": 5,
+                "range": _range(data)},
         **mark_layout(data.marks, colours),
     )  # fmt: skip
+
+
+def _range(data: LossAccuracy) -> list[float]:
+    """The tenth below the lowest accuracy up to just above the tenth over the highest: it moves in steps."""
+    if not len(data.accuracy):
+        return [0, 1.02]
+    low = np.nanmin([data.accuracy.min(), np.nanmin(data.low, initial=1.0)])
+    return [max(0.0, math.floor(10 * low) / 10) - 0.01, min(1.0, math.ceil(10 * data.accuracy.max() + 0.3) / 10) + 0.02]

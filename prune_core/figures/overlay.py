@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from prune_core.errors import ConfigError
-from prune_core.figures.drawing import Plain, drawing, frame
+from prune_core.figures.drawing import Plain, drawing, empty, frame, log_axis
 from prune_core.figures.palette import IDEAS, Idea, Palette
 from prune_core.figures.thinning import keep
 from prune_core.figures.words import number, percent
@@ -107,8 +108,13 @@ def draw_overlay(data: Overlay, colours: Palette) -> Plain:
     ]  # fmt: skip
     yaxis: Plain = {"tickformat": ticks} if ticks else {}
     if data.metric.startswith("grad_norm"):
-        yaxis["type"] = "log"
+        positive = np.concatenate([line.y[line.y > 0] for line in data.lines])
+        ends = np.log10([positive.min(), positive.max()]) if len(positive) else np.array([-2.0, 1.0])
+        yaxis = log_axis(math.floor(2 * ends[0]) / 2, math.ceil(2 * ends[1]) / 2)
+    if not any(len(line.x) for line in data.lines):
+        return empty(title, "None of these runs has measured it yet.", x="step", y=axis, height=380)
     return frame(
         traces, title=title, subtitle="Colour says what the run does, dash tells runs of one kind apart",
-        x="step", y=axis, alt=alt_overlay(data), height=380, showlegend=True, xaxis={"rangemode": "tozero"}, yaxis=yaxis,
+        x="step", y=axis, alt=alt_overlay(data), height=380, showlegend=True,
+        xaxis={"rangemode": "tozero"}, yaxis=yaxis,
     )  # fmt: skip

@@ -24,6 +24,13 @@ def count(n: float) -> str:
     return f"{round(n):,}".replace(",", "\u2009")
 
 
+def power(decade: int) -> str:
+    """A tick at a power of ten: plain from 0.001 to 10 000, a power beyond."""
+    if -3 <= decade <= 4:
+        return f"{10.0**decade:.{max(0, -decade)}f}"
+    return f"10<sup>{decade}</sup>".replace("-", "\u2212")
+
+
 def plural(n: int, one: str, many: str = "") -> str:
     """``1 layer``, ``3 layers``."""
     return f"{count(n)} {one if n == 1 else many or one + 's'}"

@@ -33,7 +33,9 @@ class Drag(TypedDict, total=False):
     shape: the ``name`` of the layout shapes it stands for (default "threshold"), drawn by the handle instead;
     mirror: a second line at minus the value; log10: the axis shows log10 of the value;
     shade: the side it acts on, marked while it moves: "between" (with mirror), "below" or "above";
-    live: also report while it moves, at most every 120 ms, not only when let go; percent: show a share as per cent.
+    live: also report while it moves, at most every 120 ms, not only when let go; percent: show a share as per cent;
+    grip: the end of the line that carries the grip, "high" (top, right) or "low"; follow: the name of a line on which a
+    dot walks while the handle moves.
     """
 
     axis: Literal["x", "y"]
@@ -49,6 +51,8 @@ class Drag(TypedDict, total=False):
     shade: Literal["between", "below", "above"]
     live: bool
     percent: bool
+    grip: Literal["high", "low"]
+    follow: str
 
 
 @dataclass(frozen=True)
@@ -78,10 +82,10 @@ def chart(
     """Show ``figure`` (a Plotly figure, or a dictionary with data and layout) and return what the visitor just did.
 
     ``key`` names the chart: with the same key it is updated in place. ``height`` is in px, the figure's own by default,
-    its title included. ``alt`` says in words what the picture shows; the lab's figures bring their own. ``drag`` is True
-    to make the figure's own threshold line a handle, or a dictionary that adds to it or describes one. ``on_drag`` gets
-    the new value before the script runs again, ``on_select`` the clicked point. Values are held to the drag's bounds
-    here, whatever the browser sent.
+    its title included. ``alt`` says in words what the picture shows; the lab's figures bring their own. ``drag`` is
+    True to make the figure's own threshold line a handle, or a dictionary that adds to it or describes one. ``on_drag``
+    gets the new value before the script runs again, ``on_select`` the clicked point. Values are held to the drag's
+    bounds here, whatever the browser sent.
     """
     if not key:
         raise ConfigError("A chart needs a key, so that it can be updated in place.")

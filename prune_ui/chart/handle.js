@@ -17,6 +17,7 @@ class Handle {
     this.dragging = false;
     this.shade = this.add("lab-shade");
     this.chip = this.add("lab-chip");
+    this.dot = this.add("lab-dot-now");
   }
 
   add(name) {
@@ -33,7 +34,7 @@ class Handle {
     const wanted = drag ? (drag.mirror ? 2 : 1) : 0;
     while (this.lines.length > wanted) Object.values(this.lines.pop()).forEach((n) => n.remove?.());
     while (this.lines.length < wanted) this.lines.push(this.line(this.lines.length ? -1 : 1));
-    for (const node of [this.shade, this.chip]) node.style.display = drag ? "" : "none";
+    for (const node of [this.shade, this.chip, this.dot]) node.style.display = drag ? "" : "none";
     if (!drag) return;
     this.plot.style.setProperty("--lab-drag", drag.color);
     for (const { line, hit, grip } of this.lines) {
@@ -106,15 +107,30 @@ class Handle {
       if (upright) {
         Object.assign(part.line.style, { left: `${to}px`, top: `${across._offset}px`, height: `${across._length}px`, width: "", right: "" });
         Object.assign(part.hit.style, { left: `${to}px`, top: `${across._offset}px`, height: `${across._length}px`, width: "" });
-        Object.assign(part.grip.style, { left: `${to}px`, top: `${across._offset}px` });
+        const top = across._offset + (this.drag.grip === "low" ? across._length - 28 : 0);
+        Object.assign(part.grip.style, { left: `${to}px`, top: `${top}px` });
       } else {
         Object.assign(part.line.style, { top: `${to}px`, left: `${across._offset}px`, width: `${across._length}px`, height: "" });
         Object.assign(part.hit.style, { top: `${to}px`, left: `${across._offset}px`, width: `${across._length}px`, height: "" });
-        Object.assign(part.grip.style, { top: `${to}px`, left: `${across._offset + across._length - 28}px` });
+        const left = across._offset + (this.drag.grip === "low" ? 2 : across._length - 28);
+        Object.assign(part.grip.style, { top: `${to}px`, left: `${left}px` });
       }
       if (part.sign > 0) this.label(to, value, known, along, across, upright);
     }
     this.cover(known, value, along, across, upright);
+    this.walk(known, value, x, y);
+  }
+
+  /** A dot on a line of the chart, between its two nearest points, while the handle moves along it. */
+  walk(known, value, x, y) {
+    const line = this.dragging && known && this.drag.follow && this.gd._fullData.find((t) => t.name === this.drag.follow);
+    const at = line && line.x ? Array.from(line.x).findIndex((v) => v >= value) : -1;
+    this.dot.style.display = at < 0 ? "none" : "";
+    if (at < 0) return;
+    const [x0, x1] = [line.x[Math.max(at - 1, 0)], line.x[at]];
+    const [y0, y1] = [line.y[Math.max(at - 1, 0)], line.y[at]];
+    const there = x1 > x0 ? y0 + ((value - x0) / (x1 - x0)) * (y1 - y0) : y1;
+    Object.assign(this.dot.style, { left: `${x._offset + x.d2p(value)}px`, top: `${y._offset + y.d2p(there)}px` });
   }
 
   label(to, value, known, along, across, upright) {
@@ -124,7 +140,7 @@ class Handle {
     const { offsetWidth: w, offsetHeight: h } = this.chip;
     if (upright) {
       const right = to + 14 + w <= along._offset + along._length;
-      Object.assign(this.chip.style, { left: `${right ? to + 12 : to - 12 - w}px`, top: `${across._offset + 3}px` });
+      Object.assign(this.chip.style, { left: `${right ? to + 12 : to - 12 - w}px`, top: `${across._offset + (this.drag.grip === "low" ? across._length - 26 : 3)}px` });
     } else {
       const above = to - h - 4 >= along._offset;
       Object.assign(this.chip.style, { left: `${across._offset + across._length - w - 36}px`, top: `${above ? to - h - 3 : to + 3}px` });
