@@ -1,11 +1,10 @@
-"""The chart in a real browser: nothing blinks, zoom stays, the handle answers. Skipped where there is no Chromium."""
+"""The chart in a real browser: nothing blinks, zoom stays, the handle answers."""
 
 from __future__ import annotations
 
 import base64
 import io
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -21,9 +20,8 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not 
 Image = pytest.importorskip("PIL.Image", reason="pillow is not installed")
 
 ROOT = Path(__file__).resolve().parents[2]
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ORANGE = (0xB9, 0x4E, 0x06)  # clipping, light theme
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
@@ -54,14 +52,14 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
+def browser(chromium: str) -> Iterator[Any]:
     with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=CHROMIUM,
+        started = playwright.chromium.launch(
+            executable_path=chromium,
             args=["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"],
         )
-        yield chromium
-        chromium.close()
+        yield started
+        started.close()
 
 
 @pytest.fixture
