@@ -56,4 +56,4 @@ def _points(data: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
     values: dict[str, Any] = json.loads(data)
     source: DataSource = DataSource.registry[values.pop("kind")].cls(**values)
     loaded = source.load(seed=seed)
-    return loaded.normalise(loaded.train_x[:400]).numpy(), loaded.train_y[:400].numpy()
+    return loaded.normalise(loaded.train_x).numpy(), loaded.train_y.numpy()

@@ -241,7 +241,7 @@ def from_text(spec: FieldSpec, text: str) -> Any:
 
 
 def parse(spec: FieldSpec, raw: Any) -> Any:
-    """What was typed as the field's type; decimal comma, minus sign and thin spaces are fine. As it is if unreadable."""
+    """What was typed as the field's type; a decimal comma and thin spaces are fine. Unreadable stays as it is."""
     if not isinstance(raw, str) or spec.choices:
         return raw
     text = raw.strip()

@@ -30,15 +30,15 @@ WIDEST_INT = 2**53  # beyond it a browser's numbers have gaps
 class Form(Generic[T]):
     """The draft of a ``cls`` that a page keeps in the session under ``key``, and the widgets for it.
 
-    ``default`` fills the draft when the session has none. ``skip`` leaves fields out. ``on_choose(form, path)`` is
-    called after another part was chosen, before the script runs again.
+    ``default`` (a value, or what makes one) fills the draft when the session has none. ``skip`` leaves fields out.
+    ``on_choose(form, path)`` is called after another part was chosen, before the script runs again.
     """
 
     def __init__(
         self,
         key: str,
         cls: type[T],
-        default: T | None = None,
+        default: T | Callable[[], T] | None = None,
         *,
         skip: frozenset[str] = frozenset(),
         on_choose: Callable[[Form[T], str], None] | None = None,
@@ -46,7 +46,8 @@ class Form(Generic[T]):
         self.key, self.on_choose = key, on_choose
         self.fresh = f"{key}/draft" not in st.session_state
         if self.fresh:
-            values = dict(flatten(default)) if default is not None else {}
+            first = default if default is None or isinstance(default, Settings) else default()
+            values = dict(flatten(first)) if first is not None else {}
             st.session_state[f"{key}/draft"] = {p: v for p, v in values.items() if p.split(".")[0] not in skip}
         self.draft: Draft[T] = Draft(cls, skip, st.session_state[f"{key}/draft"])
         self._built: Built[T] | None = None
@@ -68,18 +69,18 @@ class Form(Generic[T]):
         """Show ``value`` from now on."""
         self.draft.take(value)
         self.draft.values = {p: v for p, v in self.draft.values.items() if p.split(".")[0] not in self.draft.skip}
-        self._keep()
+        self.commit()
 
     def read(self, params: Mapping[str, str]) -> list[str]:
         """Take a link; returns a sentence for each part of it that means nothing."""
         wrong = self.draft.read(params)
-        self._keep()
+        self.commit()
         return wrong
 
     def put(self, path: str, value: Any) -> None:
         """Set one field or choice, as if it had been typed. ``path`` as in a URL: ``clip.threshold``."""
         self.draft.put(self.path(path), value)
-        self._keep()
+        self.commit()
 
     def path(self, name: str) -> str:
         """The draft's path of what a URL calls ``name``; ``name`` itself where there is no such field now."""
@@ -87,7 +88,8 @@ class Form(Generic[T]):
 
         return next((p for p, _ in self.draft.walk() if short(p) == name), name)
 
-    def _keep(self) -> None:
+    def commit(self) -> None:
+        """Keep the draft in the session, after changes to ``draft`` itself."""
         st.session_state[f"{self.key}/draft"] = self.draft.values
         self._built = None
 
@@ -244,19 +246,19 @@ class Form(Generic[T]):
     def _typed(self, path: str, widget: str) -> None:
         value = st.session_state[widget]
         self.draft.put(path, _tidy(value))
-        self._keep()
+        self.commit()
 
     def _chosen(self, path: str, widget: str) -> None:
         if (name := st.session_state[widget]) is None:
             return
         self.draft.put(path, name)
-        self._keep()
+        self.commit()
         if self.on_choose is not None:
             self.on_choose(self, path)
 
     def _toggled(self, path: str, widget: str) -> None:
         self.draft.put(path, ON if st.session_state[widget] else NONE)
-        self._keep()
+        self.commit()
         if self.on_choose is not None:
             self.on_choose(self, path)
 

@@ -1,7 +1,7 @@
 """What pages show of a run: one reader a run for everybody who watches it.
 
-A page never reads the store while it draws. ``feed().get(run_id)`` returns a snapshot that is ready: the first call for a
-run reads it, and from then on one thread asks for what is new, however many people watch. Figures are made once a
+A page never reads the store while it draws. ``feed().get(run_id)`` returns a snapshot that is ready: the first call for
+a run reads it, and from then on one thread asks for what is new, however many people watch. Figures are made once a
 snapshot, not once a visitor. The thread ends when nobody watches a run that is still going.
 """
 
@@ -85,7 +85,7 @@ class LiveRun:
         """``make(self)``, once for all who watch. ``name`` stands for it and whatever it depends on besides."""
         if name not in self._made:
             self._made[name] = make(self)
-        return self._made[name]  # type: ignore[no-any-return]
+        return self._made[name]
 
 
 class _Reader:

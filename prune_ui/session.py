@@ -2,7 +2,7 @@
 
 A visitor is known by a random token. The lab's server sets it as a cookie that scripts cannot read and other sites
 cannot send (``prune_ui.visitor``), so a refresh keeps a person's own runs under their control and a copied link does
-not hand them over. The store sees a digest of it. Without that server the token lives as long as the browser tab's session.
+not hand them over. The store sees a digest of it. Without that server the token lives as long as the browser's session.
 
 The URL holds the experiment (``prune_ui.draft``) and ``run``: a refresh finds its run again, and so does whoever opens
 the link, to watch.

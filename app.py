@@ -1,0 +1,21 @@
+"""Clip & Prune Lab: page config and navigation, nothing else. Start it with ``python -m prune_ui``."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from prune_ui import theme
+
+st.set_page_config(page_title="Clip & Prune Lab", page_icon=str(theme.ICON), layout="wide", initial_sidebar_state=340)
+theme.apply()
+page = st.navigation(
+    {
+        "Explore": [
+            st.Page("pages/train.py", title="Train", icon=":material/play_circle:", default=True),
+            st.Page("pages/prune.py", title="Prune", icon=":material/compress:"),
+        ],
+        "Look back": [st.Page("pages/runs.py", title="Runs", icon=":material/table_rows:")],
+    },
+    expanded=True,
+)
+page.run()

@@ -1,0 +1,183 @@
+"""What buttons, sliders and the dragged line of the Train page do. Every mistake becomes a sentence on the page."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable
+
+from prune_core.errors import LabError, RunNotFoundError
+from prune_core.events import InterventionField
+from prune_core.experiment import Experiment
+from prune_ui import cache, session
+from prune_ui.forms import Form
+from prune_ui.live import LiveRun, feed
+from prune_ui.session import Key
+
+PAGE = "train"
+NOTHING = "-"  # after Reset: no run is shown, not even the sample
+
+SHOWN: Key[str] = Key("train/run", "")  # empty: the sample run
+SAID: Key[str] = Key("train/said", "")  # a sentence to show once
+ASKED: Key[dict[str, dict[InterventionField, tuple[float, float]]]] = Key("train/asked", {})  # by run: value, when
+PATIENCE_S = 5.0
+AGAIN: Key[bool] = Key("train/again", False)  # a fragment changed something outside itself
+
+
+def open_link(form: Form[Experiment]) -> list[str]:
+    """Take what the URL says; returns a sentence for each part of it that means nothing."""
+    params = session.read_link(PAGE)
+    if params is None:
+        return []
+    run_id = params.pop(session.RUN, "")
+    SHOWN.set(run_id)
+    wrong = form.read(params) if params else []
+    if run_id and not params:
+        with contextlib.suppress(LabError):  # the picture says that there is no such run
+            form.take(feed().get(run_id).record.experiment)
+    return wrong
+
+
+def keep_link(form: Form[Experiment], first: dict[str, str]) -> None:
+    """Make the URL say what is on the page; nothing while that is what everybody sees first (``first``)."""
+    shown = SHOWN.get()
+    params = form.draft.params()
+    run_id = shown if shown not in ("", NOTHING) else ""
+    session.write_link(PAGE, {} if not run_id and params == first else {**params, session.RUN: run_id})
+
+
+def shown_run() -> LiveRun | None:
+    """The run on the page: the chosen one, else the sample; None where there is neither. Says so where one is gone."""
+    run_id = SHOWN.get()
+    if run_id == NOTHING:
+        return None
+    if run_id:
+        try:
+            return feed().get(run_id)
+        except RunNotFoundError:
+            SAID.set(f"There is no run {run_id[:32]} in this lab; it may have been deleted. This is the sample run.")
+        except LabError as error:
+            SAID.set(str(error))
+        SHOWN.set("")
+    for sample in cache.samples():
+        try:
+            return feed().get(sample.id)
+        except LabError as error:
+            SAID.set(str(error))
+    return None
+
+
+def act(action: Callable[[], object]) -> bool:
+    """Do it; a LabError becomes a sentence. Returns whether it went well."""
+    try:
+        action()
+    except LabError as error:
+        SAID.set(str(error))
+        return False
+    return True
+
+
+# --- buttons ----------------------------------------------------------------------------------------------------------
+def train(form: Form[Experiment], *, one_step: bool = False) -> None:
+    """Launch the form's experiment and show it; with ``one_step`` it holds after the first step."""
+    experiment = form.value
+    if experiment is None:
+        SAID.set(form.built.reason)
+        return
+
+    def launch() -> None:
+        handle = session.lab().launch(experiment, owner=session.owner())
+        if one_step:
+            handle.step(1)
+        SHOWN.set(handle.id)
+        AGAIN.set(True)
+
+    act(launch)
+
+
+def steer(run_id: str, what: str) -> None:
+    """pause, resume, step, stop, cancel or retry a run of one's own."""
+    if not may_steer(run_id):
+        return
+    if act(lambda: getattr(session.lab().handle(run_id), what)()):
+        _look_again(run_id)
+
+
+def reset(run_id: str = "") -> None:
+    """Back to the start: the run ends, its record stays under Runs; the settings stay as they are."""
+    if run_id and session.may_control(feed().get(run_id).record) and feed().get(run_id).active:
+        act(session.lab().handle(run_id).stop)
+    SHOWN.set(NOTHING)
+    AGAIN.set(True)
+
+
+def copy_settings(form: Form[Experiment], run: LiveRun) -> None:
+    """Put the settings of the run on the page into the form."""
+    form.take(run.record.experiment)
+    AGAIN.set(True)
+
+
+# --- in mid-run -------------------------------------------------------------------------------------------------------
+def intervene(run_id: str, field: InterventionField, value: float) -> None:
+    """Change a setting of a run of one's own from the next step on."""
+    changed: dict[str, float] = {field: value}
+    if may_steer(run_id) and act(lambda: session.lab().handle(run_id).set(**changed, sender="page")):
+        ASKED.set({run_id: {**ASKED.get().get(run_id, {}), field: (value, time.monotonic())}})
+
+
+def drag_threshold(form: Form[Experiment], run: LiveRun, value: float) -> None:
+    """The threshold line was moved: in mid-run an intervention, otherwise a setting for the next run."""
+    value = float(f"{value:.3g}")
+    if run.active and session.may_control(run.record):
+        intervene(run.record.id, "clip_threshold", value)
+        return
+    clip = run.record.experiment.clip
+    if clip is None or run.active:
+        return
+    form.put("clip", clip.registered_as)
+    form.put(f"clip.{clip.threshold_field}", value)
+    AGAIN.set(True)
+
+
+def wanted(run: LiveRun) -> dict[InterventionField, float]:
+    """``in_force``, with what this visitor has just asked for and the run has not used yet: no slider jumps back."""
+    values = in_force(run)
+    asked = {
+        field: (value, at)
+        for field, (value, at) in ASKED.get().get(run.record.id, {}).items()
+        if field in values
+        and not math.isclose(values[field], value, rel_tol=1e-6)
+        and (run.record.status == "paused" or time.monotonic() - at < PATIENCE_S)
+    }
+    ASKED.set({run.record.id: asked})
+    return {**values, **{field: value for field, (value, _) in asked.items()}}
+
+
+def in_force(run: LiveRun) -> dict[InterventionField, float]:
+    """The values that hold now: those of the experiment, changed by what was done in mid-run."""
+    experiment = run.record.experiment
+    values: dict[InterventionField, float] = {"lr": experiment.train.lr}
+    if experiment.clip is not None:
+        values["clip_threshold"] = experiment.clip.threshold
+    if experiment.prune is not None:
+        values["sparsity"] = experiment.prune.schedule.final
+    for field, value in zip(run.marks["field"], run.marks["value"], strict=True):
+        if field in values:
+            values[field] = float(value)
+    return values
+
+
+def may_steer(run_id: str) -> bool:
+    """Checked again with every click: the page may be older than the run's owner."""
+    try:
+        if session.may_control(session.store().run(run_id)):
+            return True
+        SAID.set("This run belongs to somebody else: you can watch it, and train your own with its settings.")
+    except LabError as error:
+        SAID.set(str(error))
+    return False
+
+
+def _look_again(run_id: str) -> None:
+    act(lambda: feed().get(run_id, now=True))

@@ -1,0 +1,241 @@
+"""The upper part of the Train page's picture: the lesson, the buttons, how the run stands, and its main numbers."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import Literal, NamedTuple
+
+import streamlit as st
+
+from prune_core.events import InterventionField
+from prune_core.experiment import Experiment
+from prune_core.figures.words import count, number, percent
+from prune_core.settings import FieldSpec
+from prune_ui import explain
+from prune_ui import train_actions as actions
+from prune_ui.forms import Form, field_help, log_options, number_label, slider_span
+from prune_ui.live import LiveRun
+
+Colour = Literal["red", "orange", "yellow", "blue", "green", "violet", "gray", "grey", "primary"]
+
+
+class Look(NamedTuple):
+    """How a status shows: never by colour alone."""
+
+    label: str
+    colour: Colour
+    icon: str
+
+
+LOOKS = {
+    "queued": Look("Waiting", "gray", ":material/hourglass_empty:"),
+    "running": Look("Running", "blue", ":material/play_arrow:"),
+    "paused": Look("Paused", "yellow", ":material/pause:"),
+    "finished": Look("Finished", "green", ":material/check:"),
+    "stopped": Look("Stopped", "gray", ":material/stop:"),
+    "diverged": Look("Diverged", "red", ":material/trending_up:"),
+    "failed": Look("Failed", "red", ":material/error:"),
+    "cancelled": Look("Cancelled", "gray", ":material/block:"),
+}
+
+
+def lesson(run: LiveRun | None) -> None:
+    """The sentence at the top, in the numbers of the run that is shown."""
+    if run is None or not run.last:
+        st.markdown(explain.IDEA)
+        return
+    experiment = run.record.experiment
+    found = explain.lesson(experiment, run.means["clipped"], run.last["sparsity"], run.snapshot)
+    st.html(found.html())
+
+
+def controls(form: Form[Experiment], run: LiveRun | None, *, mine: bool) -> None:
+    """The buttons: what can be done now."""
+    built = form.built
+    going = run is not None and run.active
+    with st.container(horizontal=True, gap="small", key="train_buttons"):
+        if run is not None and going and mine:
+            _steering(run)
+        else:
+            st.button(
+                "Train", key="train/go", type="primary", icon=":material/play_arrow:", disabled=built.value is None,
+                on_click=actions.train, args=(form,), help=built.reason or "Train with the settings on the left.",
+            )  # fmt: skip
+            if run is not None and mine and run.record.status in ("failed", "stopped", "cancelled"):
+                again = "Retry" if run.record.status == "failed" else "Go on"
+                st.button(
+                    again, key="train/retry", icon=":material/replay:", on_click=actions.steer,
+                    args=(run.record.id, "retry"), help="Go on from the last checkpoint of this run.",
+                )  # fmt: skip
+            st.button(
+                "Step", key="train/first", icon=":material/skip_next:", disabled=built.value is None,
+                on_click=partial(actions.train, form, one_step=True), help="Start, make one step, and hold.",
+            )  # fmt: skip
+        st.button(
+            "Reset", key="train/reset", icon=":material/restart_alt:", on_click=actions.reset,
+            args=(run.record.id if run is not None and mine else "",),
+            help="Clear the charts. A run that goes is ended; what was recorded stays under Runs.",
+        )  # fmt: skip
+        if run is not None and not _same(form, run):
+            st.button(
+                "Use its settings", key="train/copy", icon=":material/input:", type="tertiary",
+                on_click=actions.copy_settings, args=(form, run), help="Put the settings of this run into the form.",
+            )  # fmt: skip
+    if built.reason:
+        st.caption(f":red[:material/error: Train waits: {built.reason}]")
+
+
+def _steering(run: LiveRun) -> None:
+    held, waiting = run.record.status == "paused", run.record.status == "queued"
+    st.button(
+        "Resume" if held else "Pause", key="train/pause", type="primary" if held else "secondary",
+        icon=":material/play_arrow:" if held else ":material/pause:", disabled=waiting,
+        on_click=actions.steer, args=(run.record.id, "resume" if held else "pause"),
+    )  # fmt: skip
+    st.button(
+        "Step", key="train/step", icon=":material/skip_next:", disabled=waiting, on_click=actions.steer,
+        args=(run.record.id, "step"), help="Make one step, and hold.",
+    )  # fmt: skip
+    st.button(
+        "Cancel" if waiting else "Stop", key="train/stop", icon=":material/stop:", on_click=actions.steer,
+        args=(run.record.id, "stop"), help="End the run; what it has learned is kept.",
+    )  # fmt: skip
+
+
+def _same(form: Form[Experiment], run: LiveRun) -> bool:
+    value = form.value
+    return value is not None and value.replace(start=run.record.experiment.start) == run.record.experiment
+
+
+# --- how it stands ----------------------------------------------------------------------------------------------------
+def status(form: Form[Experiment], run: LiveRun | None, *, mine: bool) -> None:
+    """Badge, progress, and what the state means where it needs a word."""
+    if run is None:
+        st.progress(0.0, text=f":gray[{explain.EMPTY}]")
+        return
+    record = run.record
+    look = LOOKS.get(record.status, Look(record.status.capitalize(), "gray", ":material/circle:"))
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        if record.read_only:
+            st.badge("Sample run", icon=":material/auto_stories:", color="violet")
+        st.badge(look.label, icon=look.icon, color=look.colour)
+        if run.active and not mine:
+            st.badge("You are watching", icon=":material/visibility:", color="gray")
+        st.caption(_settings(record.experiment))
+    st.progress(min(run.step / max(record.steps, 1), 1.0), text=_progress(run))
+    if run.problem:
+        st.caption(f":red[:material/cloud_off: What is shown may be old: {run.problem}]")
+    if record.status == "diverged":
+        st.warning(explain.diverged(record.step, record.experiment.clip is not None), icon=":material/trending_up:")
+    elif record.status == "failed":
+        st.error(f"{record.reason or 'The run ended without saying why.'}", icon=":material/error:")
+    elif (pending := explain.pruning_pending(record.experiment, run.step)) and run.active:
+        st.caption(pending)
+    if warning := _unrecorded(run):
+        st.warning(warning, icon=":material/save:")
+
+
+def _settings(experiment: Experiment) -> str:
+    """The run in five words: what its settings are, for whoever did not set them."""
+    data, model = _label(experiment.data), _label(experiment.model)
+    parts = [f"{model} on {data}"]
+    if experiment.clip is not None:
+        parts.append(f"clipping {_label(experiment.clip).lower()} {number(experiment.clip.threshold)}")
+    if experiment.prune is not None:
+        parts.append(
+            f"{_label(experiment.prune.criterion).lower()} pruning to {percent(experiment.prune.schedule.final, 0)}"
+        )
+    return " · ".join(parts)
+
+
+def _label(part: object) -> str:
+    entry = type(part).registry.entry_of(type(part))  # type: ignore[attr-defined]
+    return entry.label if entry is not None else type(part).__name__
+
+
+def _progress(run: LiveRun) -> str:
+    record = run.record
+    of = f"Step {count(run.step)} of {count(record.steps)}"
+    if record.status == "queued":
+        if run.position is None or run.position <= 1:
+            return "Next in the queue: starts as soon as a worker is free."
+        return f"Number {run.position} in the queue: starts when those before it are done."
+    if record.status == "paused":
+        return f"{of} · held. Step makes one more, Resume goes on."
+    if record.status == "running":
+        where = of if run.step else "Loading data and model"
+        parts = [where, explain.speed(run.rate), explain.time_left(run.seconds_left)]
+        return " · ".join(p for p in parts if p)
+    seconds = (record.ended - record.started) if record.ended and record.started else None
+    took = f" in {explain.duration(seconds)}" if seconds else ""
+    return f"{count(run.step)} of {count(record.steps)} steps{took}"
+
+
+def _unrecorded(run: LiveRun) -> str:
+    summary = run.record.summary or {}
+    return str(summary.get("warning", ""))
+
+
+# --- numbers ----------------------------------------------------------------------------------------------------------
+def tiles(run: LiveRun | None) -> None:
+    """The four numbers that the page is about."""
+    last = run.last if run is not None else {}
+    accuracy, loss = "–", "–"
+    if run is not None and len(run.evals):
+        accuracy = percent(float(run.evals["accuracy"].iloc[-1]))
+    if last:
+        loss = number(last["loss"])
+    changed = "–" if not last else percent(last["clipped"])
+    removed = "–" if not last else percent(last["sparsity"])
+    with st.container(horizontal=True, gap="medium", key="train_tiles"):
+        for label, value, help in (
+            ("Test accuracy", accuracy, "Share of the test split that the network gets right, at the last look."),
+            ("Loss", loss, "Of the last batch, before its update. 0 would be perfect."),
+            ("Entries clipped", changed, "Share of the last gradient's entries that clipping changed."),
+            ("Weights removed", removed, "Share of the prunable weights that pruning set to zero for good."),
+        ):
+            st.metric(label, value, help=help, width=150)
+
+
+# --- in mid-run -------------------------------------------------------------------------------------------------------
+def mid_run(run: LiveRun) -> None:
+    """Three sliders that act on the run from its next step on."""
+    experiment, values = run.record.experiment, actions.wanted(run)
+    specs: list[tuple[InterventionField, str, FieldSpec]] = []
+    if experiment.clip is not None:
+        specs.append(("clip_threshold", "Clip threshold", _spec(experiment.clip, experiment.clip.threshold_field)))
+    specs.append(("lr", "Learning rate", _spec(experiment.train, "lr")))
+    if experiment.prune is not None:
+        specs.append(("sparsity", "Target sparsity", _spec(experiment.prune.schedule, "final")))
+    with st.container(border=True, key="train_midrun"):
+        st.caption("**Change while it runs** · from the next step on; every change is marked on the charts.")
+        with st.container(horizontal=True, gap="medium"):
+            for field, label, spec in specs:
+                _mid_slider(run, field, label, spec, values[field])
+
+
+def _mid_slider(run: LiveRun, field: InterventionField, label: str, spec: FieldSpec, value: float) -> None:
+    span = slider_span(spec)
+    if span is None:
+        return
+    key = f"train/mid/{run.record.id}/{field}"
+    shown = value if spec.log else min(max(round(value, 4), span[0]), span[1])
+    if key not in st.session_state or not math.isclose(st.session_state[key], shown, rel_tol=1e-9):
+        st.session_state[key] = shown
+
+    def changed() -> None:
+        actions.intervene(run.record.id, field, float(st.session_state[key]))
+
+    if spec.log:
+        options = log_options(span, value)
+        st.session_state[key] = min(options, key=lambda o: abs(math.log(o / value)))
+        st.select_slider(
+            label, options, key=key, format_func=number_label, on_change=changed, help=field_help(spec), width=230
+        )
+    else:
+        st.slider(label, *span, key=key, step=0.01, format="%g", on_change=changed, help=field_help(spec), width=230)
+
+
+def _spec(part: object, name: str) -> FieldSpec:
+    return next(s for s in type(part).fields() if s.name == name)  # type: ignore[attr-defined]

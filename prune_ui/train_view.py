@@ -1,0 +1,113 @@
+"""The picture on the Train page: one fragment that follows a run, from an empty page to its end.
+
+The fragment reads a snapshot that the live feed prepared. It has the page's only timer, which ticks while the run goes.
+"""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from prune_core.events import LayerSnapshot
+from prune_core.experiment import Experiment
+from prune_ui import session
+from prune_ui import train_actions as actions
+from prune_ui import train_charts as charts
+from prune_ui.forms import Form
+from prune_ui.live import LiveRun
+from prune_ui.train_form import train_form
+from prune_ui.train_status import controls, lesson, mid_run, status, tiles
+
+TICK_S = 0.5
+LAYER = "train/layer"
+
+
+def show() -> None:
+    """Draw the picture, and go on drawing it while the run goes."""
+    run = actions.shown_run()
+    going = run is not None and run.active
+    st.fragment(_picture, run_every=TICK_S if going else None)(going)
+
+
+def _picture(going: bool) -> None:
+    form, run = train_form(), actions.shown_run()
+    mine = run is not None and session.may_control(run.record)
+    lesson(run)
+    controls(form, run, mine=mine)
+    if said := actions.SAID.pop():
+        st.error(said, icon=":material/error:")
+    status(form, run, mine=mine)
+    if run is not None and run.active and mine:
+        mid_run(run)
+    tiles(run)
+    _charts(form, run, mine=mine)
+    if actions.AGAIN.pop() or going != (run is not None and run.active):
+        st.rerun()
+
+
+def _charts(form: Form[Experiment], run: LiveRun | None, *, mine: bool) -> None:
+    if run is None:
+        _blank()
+        return
+    threshold = _threshold(form, run)
+    may_drag = run.record.experiment.clip is not None and (mine or not run.active)
+
+    def dragged(value: float) -> None:
+        actions.drag_threshold(train_form(), run, value)
+
+    on_drag = dragged if may_drag else None
+    planar = run.snapshot is not None and run.snapshot.boundary is not None
+    left, right = st.columns(2, gap="medium")
+    with left:
+        charts.learning(run)
+        charts.clipped(run)
+    with right:
+        charts.norms(run, threshold, on_drag)
+        charts.sparsity(run)
+    st.subheader("Inside a layer", anchor=False)
+    layer = _layer(run)
+    left, right = st.columns(2, gap="medium")
+    with left:
+        charts.weights(run, layer)
+    with right:
+        charts.gradients(run, layer, threshold, on_drag)
+    if planar:
+        charts.boundary(run)
+    charts.layers(run)
+
+
+def _blank() -> None:
+    """The same places before there is a run: nothing moves when the first point comes."""
+    left, right = st.columns(2, gap="medium")
+    with left:
+        charts.blank("learning", "clipped")
+    with right:
+        charts.blank("norms", "sparsity")
+
+
+def _threshold(form: Form[Experiment], run: LiveRun) -> float | None:
+    """Where the line stands: in mid-run what holds now, otherwise what the form says for the next run."""
+    clip = run.record.experiment.clip
+    if clip is None:
+        return None
+    if run.active:
+        return actions.wanted(run).get("clip_threshold")
+    value = form.value
+    if value is not None and value.clip is not None and value.clip.kind == clip.kind:
+        return value.clip.threshold
+    return actions.in_force(run).get("clip_threshold")
+
+
+def _layer(run: LiveRun) -> LayerSnapshot | None:
+    """The layer to look into: the one chosen, or the largest."""
+    if run.snapshot is None or not run.snapshot.layers:
+        st.caption("The histograms come with the first snapshot of the layers.")
+        return None
+    by_name = {x.name: x for x in run.snapshot.layers}
+    largest = max(by_name, key=lambda n: by_name[n].numel)
+    if st.session_state.get(LAYER) not in by_name:
+        st.session_state[LAYER] = largest
+    name = st.selectbox(
+        "Layer", list(by_name), key=LAYER, label_visibility="collapsed", width=320,
+        format_func=lambda n: f"{n}  ·  {by_name[n].numel:,} weights".replace(",", "\u2009") if n in by_name else n,
+    )  # fmt: skip
+    return by_name[name]
