@@ -95,6 +95,6 @@ def draw_layer_bars(data: LayerBars, colours: Palette) -> Plain:
         subtitle=f"{percent(data.overall)} overall, the dotted line", shapes=[line], bargap=0.3, hovermode="closest",
         height=max(170, 110 + (18 if many else 30) * len(data.names)),
         xaxis={"range": [0, 1.08], "tickformat": ".0%", "tickvals": [0, 0.25, 0.5, 0.75, 1], "showgrid": True},
-        yaxis={"autorange": "reversed", "type": "category", "showgrid": False, "nticks": len(data.names),
+        yaxis={"range": [len(data.names) - 0.5, -0.5], "type": "category", "showgrid": False, "nticks": len(data.names),
                "tickfont": {"size": 10.5 if many else 12.5, "color": colours.ink}},
     )  # fmt: skip

@@ -101,8 +101,10 @@ def draw_loss_accuracy(data: LossAccuracy, colours: Palette, idea: Idea = "basel
                 {**band, "y": data.low, "name": "95 % interval, low", "fill": "tonexty", "fillcolor": rgba(ink, 0.16)},
             ]
             subtitle += f" ({percent(data.low[-1])} to {percent(data.high[-1])})"
+    # before the first evaluation a point without a value: Plotly lays out no axis that no line is on
+    at, accuracy = (data.eval_step, data.accuracy) if len(data.accuracy) else ([0], [None])
     traces.append(
-        {"type": "scatter", "name": "test accuracy", "x": data.eval_step, "y": data.accuracy, "yaxis": "y2",
+        {"type": "scatter", "name": "test accuracy", "x": at, "y": accuracy, "yaxis": "y2",
          "mode": "lines+markers", "line": {"color": ink, "width": 2.2}, "marker": {"size": 6, "color": ink},
          "hovertemplate": "%{y:.2%}"}
     )  # fmt: skip

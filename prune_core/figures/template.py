@@ -57,6 +57,7 @@ def template(theme: Theme = "light") -> go.layout.Template:
                 "font": {"size": 12.5, "color": colours.ink},
                 "bgcolor": "rgba(0,0,0,0)",
                 "itemwidth": 30,
+                "traceorder": "normal",
             },
             "hoverlabel": {
                 "bgcolor": colours.surface,
