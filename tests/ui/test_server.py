@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import gzip
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
+from starlette.applications import Starlette
+from starlette.responses import HTMLResponse, PlainTextResponse
+from starlette.routing import Route
 
 from prune_ui import server
 from prune_ui.chart import library
@@ -52,27 +58,40 @@ def test_only_this_machines_names_may_open_a_websocket_on_loopback() -> None:
     assert server.options("0.0.0.0", 1)["server.allowedHosts"] == []
 
 
-def test_scripts_are_sent_packed_and_may_be_kept_for_good() -> None:
-    from starlette.applications import Starlette
-    from starlette.testclient import TestClient
+def ask(app: Any, path: str, accept: str = "") -> tuple[dict[str, str], bytes]:
+    """GET without a network: the answer's headers and body."""
+    scope = {
+        "type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "root_path": "", "query_string": b"",
+        "headers": [(b"accept-encoding", accept.encode())], "http_version": "1.1", "scheme": "http",
+        "server": ("localhost", 80), "client": ("localhost", 1),
+    }  # fmt: skip
+    sent: list[dict[str, Any]] = []
 
-    client = TestClient(Starlette(routes=library.routes()))
-    answer = client.get(library.path("chart"), headers={"accept-encoding": "gzip"})
-    assert answer.content == library.source("chart")
-    assert answer.headers["content-encoding"] == "gzip" and "immutable" in answer.headers["cache-control"]
-    assert answer.headers["content-type"].startswith("text/javascript")
-    plain = client.get(library.path("chart"), headers={"accept-encoding": "identity"})
-    assert "content-encoding" not in plain.headers and plain.content == library.source("chart")
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    asyncio.run(app(scope, receive, send))
+    headers = {k.decode().lower(): v.decode() for k, v in sent[0]["headers"]}
+    assert sent[0]["status"] == 200
+    return headers, b"".join(m.get("body", b"") for m in sent[1:])
+
+
+def test_scripts_are_sent_packed_and_may_be_kept_for_good() -> None:
+    app = Starlette(routes=library.routes())
+    headers, body = ask(app, library.path("chart"), "gzip, br")
+    assert gzip.decompress(body) == library.source("chart")
+    assert headers["content-encoding"] == "gzip" and "immutable" in headers["cache-control"]
+    assert headers["content-type"].startswith("text/javascript")
+    headers, body = ask(app, library.path("chart"), "identity")
+    assert "content-encoding" not in headers and body == library.source("chart")
 
 
 def test_pages_announce_the_scripts_and_other_answers_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    from starlette.applications import Starlette
-    from starlette.responses import HTMLResponse, PlainTextResponse
-    from starlette.routing import Route
-    from starlette.testclient import TestClient
-
     monkeypatch.setattr(library, "_served", True)
-    routes = [Route("/", lambda r: HTMLResponse("x")), Route("/t", lambda r: PlainTextResponse("x"))]
-    client = TestClient(library.Preload(Starlette(routes=routes)))
-    assert library.path("plotly") in client.get("/").headers["link"]
-    assert "link" not in client.get("/t").headers
+    routes = [Route("/", lambda request: HTMLResponse("x")), Route("/t", lambda request: PlainTextResponse("x"))]
+    app = library.Preload(Starlette(routes=routes))
+    assert library.path("plotly") in ask(app, "/")[0]["link"]
+    assert "link" not in ask(app, "/t")[0]
