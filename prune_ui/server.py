@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prune_ui.chart import library
+from prune_ui.visitor import Visitor
 
 if TYPE_CHECKING:
     from streamlit.starlette import App
@@ -90,7 +91,7 @@ def build(script: Path = APP, *, engine: bool = True) -> App:
         script,
         lifespan=partial(lifespan, engine=engine),
         routes=library.routes(),
-        middleware=[Middleware(library.Preload)],
+        middleware=[Middleware(library.Preload), Middleware(Visitor)],
     )
 
 
