@@ -12,6 +12,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -43,13 +44,11 @@ def paired(ours: Callable[[], object], peer: Callable[[], object], *, rounds: in
         sides.reverse()
     ratios = [p / o for o, p in zip(seconds["ours"], seconds["peer"], strict=True)]
     low, middle, high = statistics.quantiles(ratios, n=4) if rounds > 1 else ratios * 3
-    return Ratio(
-        statistics.median(seconds["ours"]), statistics.median(seconds["peer"]), middle, low, high, rounds
-    )
+    return Ratio(statistics.median(seconds["ours"]), statistics.median(seconds["peer"]), middle, low, high, rounds)
 
 
 def report(name: str, ratio: Ratio, target: float | None = None, *, unit: str = "ms", count: int = 1) -> bool:
-    """Print one line; returns whether the target is met. With ``unit`` "steps/s", ``count`` is the steps of one call."""
+    """Print one line; returns whether the target is met. ``count`` is how often one call did the thing (steps)."""
 
     def shown(seconds: float) -> str:
         return f"{count / seconds:,.0f} steps/s" if unit == "steps/s" else f"{1e3 * seconds / count:,.3f} ms"
@@ -67,11 +66,9 @@ def report(name: str, ratio: Ratio, target: float | None = None, *, unit: str = 
 def machine() -> str:
     """The machine in one line, as it belongs beside every figure."""
     cpu = platform.processor() or platform.machine()
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as lines:
-            cpu = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), cpu)
-    except OSError:
-        pass
+    about = Path("/proc/cpuinfo")
+    lines = about.read_text(encoding="utf-8").splitlines() if about.is_file() else []
+    cpu = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), cpu)
     load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
     return (
         f"{cpu}, {os.cpu_count()} cores{load}, {torch.get_num_threads()} thread(s), "

@@ -116,6 +116,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--rounds", type=int, default=9, help="pairs of runs to take the median of")
     parser.add_argument("--steps", type=int, default=1000, help="steps of one run")
+    parser.add_argument("--only", default="", help="only comparisons whose name holds this text")
     given = parser.parse_args()
     torch.set_num_threads(1)
     root = mnist_root()
@@ -134,7 +135,7 @@ def main() -> None:
         ),
     ]
     met = []
-    for name, exp, peer, target in pairs:
+    for name, exp, peer, target in (pair for pair in pairs if given.only in pair[0]):
         rounds = min(given.rounds, 5) if target > 1 else given.rounds  # the article's loop takes its time
         ratio = paired(lambda exp=exp: pc.run(exp, progress=False), peer, rounds=rounds)
         met.append(report(f"pc.run against {name}", ratio, target, unit="steps/s", count=exp.train.steps))
