@@ -114,7 +114,10 @@ class Registered(Strategy):
     def _with_kind(self) -> dict[str, Any]:
         # by hand: pydantic would write the fields of the declared family base only, not of the member
         values = {name: getattr(self, name) for name in type(self).model_fields}
-        return {"kind": self.registered_as, **{k: v.model_dump() if isinstance(v, Strategy) else v for k, v in values.items()}}
+        return {
+            "kind": self.registered_as,
+            **{k: v.model_dump() if isinstance(v, Strategy) else v for k, v in values.items()},
+        }
 
     @property
     def registered_as(self) -> str:

@@ -295,5 +295,3 @@ def _culprit(sentence: str) -> str:
         if sentence.startswith(start):
             return part
     return "model"
-
-
