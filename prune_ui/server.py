@@ -52,7 +52,7 @@ def warm(*, engine: bool = True) -> list[str]:
     for name in WARM:
         try:
             importlib.import_module(name)
-        except ImportError as error:
+        except Exception as error:  # a broken package must not keep the others from working
             problems.append(f"{name} could not be loaded: {error}")
     session = sys.modules.get("prune_ui.session")
     if engine and session is not None and hasattr(session, "warm"):
