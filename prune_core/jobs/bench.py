@@ -95,13 +95,12 @@ class Loaded:
         thresholds = index.thresholds_at(sparsity, request.scope)
         # what a run has removed stays removed, however far to the left the slider is
         removed = {n: max(k, self._gone[n]) for n, k in index.removed_at(sparsity, request.scope).items()}
+        # -inf: nothing but what a run had removed before
+        found = {n: t if removed[n] and math.isfinite(t) else None for n, t in thresholds.items()}
+        shown = [found[layer]] if request.scope == "layer" else found.values()
         layers = tuple(
-            LayerView(
-                n, tuple(w.shape), w.numel(), w.numel() - removed[n], _finite(thresholds[n]) if removed[n] else None
-            )
-            for n, w in self.weights.items()
+            LayerView(n, tuple(w.shape), w.numel(), w.numel() - removed[n], found[n]) for n, w in self.weights.items()
         )
-        threshold = _finite(thresholds[layer]) if any(removed.values()) else None
         accuracy = dense = None
         if request.accuracy and self.data is not None:
             n = self._sample(request.budget_s)
@@ -110,7 +109,7 @@ class Loaded:
             accuracy = self._measure(self._masks(scores, removed, list(removed)), n) if more else dense
         return PreviewReply(
             sparsity=sum(removed.values()) / index.total,
-            threshold=found[layer] if request.scope == "layer" else max((t for t in found.values() if t), default=None),
+            threshold=max((t for t in shown if t is not None), default=None),
             layers=layers,
             picture=self._picture(layer, self._masks(scores, removed, [layer])[layer]) if request.picture else None,
             accuracy=accuracy,

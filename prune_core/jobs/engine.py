@@ -27,6 +27,7 @@ from prune_core.jobs import place
 from prune_core.jobs.local import ENVIRONMENT
 from prune_core.jobs.quiet import QuietScheduler, QuietWorker
 from prune_core.jobs.supervisor import Supervisor
+from prune_core.jobs.worker import load_plugins
 
 HOST = "127.0.0.1"
 IDLE_S = 2 * 3600.0
@@ -122,6 +123,7 @@ def main(arguments: list[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("distributed").setLevel(logging.WARNING)
+    load_plugins()
     where = place.Place(given.home)
     lock = FileLock(where.lock)
     try:

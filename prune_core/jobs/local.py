@@ -114,7 +114,8 @@ def _spawn(where: Place, store: str, workers: int) -> EngineFile:
     root = str(Path(place.__file__).parents[2])
     paths = os.pathsep.join([root, *(p for p in sys.path if p and p != root)])
     environment = {**os.environ, **ENVIRONMENT, "PRUNE_LAB_HOME": home, "PYTHONPATH": paths}
-    command = [sys.executable, "-m", "prune_core.jobs.engine", "--home", home, "--store", store]
+    # -P: this folder's modules must not hide others
+    command = [sys.executable, "-P", str(Path(place.__file__).with_name("start.py")), "--home", home, "--store", store]
     command += ["--workers", str(workers)]
     detached: dict[str, Any] = {"start_new_session": True}
     if os.name == "nt":

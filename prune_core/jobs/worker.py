@@ -46,11 +46,7 @@ def warm() -> None:
     for name in ("torchvision", "sklearn.datasets", "pandas", "sqlalchemy.dialects.sqlite", "prune_core.jobs.bench"):
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
-    for name in place.plugins():
-        try:
-            importlib.import_module(name)
-        except Exception:
-            log.exception("%s names %s, which cannot be imported:", place.PLUGINS, name)
+    load_plugins()
     weights = torch.nn.Parameter(torch.zeros(4))
     for kind in (torch.optim.SGD, torch.optim.AdamW):
         optimizer = kind([weights], lr=0.1, fused=True)
@@ -58,6 +54,15 @@ def warm() -> None:
         optimizer.step()
     gc.collect()
     gc.freeze()
+
+
+def load_plugins() -> None:
+    """Import people's own parts, so that runs with them can be read. A broken one is reported and left out."""
+    for name in place.plugins():
+        try:
+            importlib.import_module(name)
+        except Exception:
+            log.exception("%s names %s, which cannot be imported:", place.PLUGINS, name)
 
 
 def dask_setup(worker: Worker) -> None:

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import prune_core as pc
 import pytest
+
+import prune_core as pc
 from prune_core.jobs import Lab
 from prune_core.models import ModelSource
 
@@ -24,6 +25,19 @@ from prune_core.jobs import Lab
 lab = Lab(home=sys.argv[1], workers=2).attach()
 print(lab._engine.pid, flush=True)
 time.sleep(600)
+"""
+
+
+# outlives even a SIGKILL of the tests: reads until they are gone, then ends the engine of that home
+JANITOR = """
+import json, pathlib, psutil, sys
+sys.stdin.read()
+try:
+    engine = psutil.Process(json.loads(pathlib.Path(sys.argv[1], "engine.json").read_text())["pid"])
+except (OSError, psutil.Error):
+    sys.exit()
+for process in [engine, *engine.children(recursive=True)]:
+    process.kill()
 """
 
 
@@ -43,6 +57,7 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
     before = {name: os.environ.get(name) for name in ("PRUNE_LAB_PLUGINS", "PYTHONPATH")}
     os.environ["PRUNE_LAB_PLUGINS"] = "lab_test_parts"
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HERE), before["PYTHONPATH"]]))
+    janitor = subprocess.Popen([sys.executable, "-c", JANITOR, str(home)], stdin=subprocess.PIPE)
     starters = [
         subprocess.Popen([sys.executable, "-c", STARTER, str(home)], stdout=subprocess.PIPE, text=True)
         for _ in range(2)
@@ -61,6 +76,7 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
             if starter.stdout:
                 starter.stdout.close()
         Lab(home=home).shutdown()
+        janitor.communicate()
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)
@@ -70,7 +86,7 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
 
 @pytest.fixture
 def parts() -> Iterator[dict[str, type[ModelSource]]]:
-    """The models of ``lab_test_parts``, registered for this test alone: other tests go through all that is registered."""
+    """The models of ``lab_test_parts``, registered for this test alone: others go through all that is."""
     module = importlib.import_module("lab_test_parts")
     found: dict[str, type[ModelSource]] = {"test_slow": module.Slow, "test_failing": module.Failing}
     for name, cls in found.items():

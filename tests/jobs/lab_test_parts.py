@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 
-import prune_core as pc
 import torch
+from torch import nn
+
+import prune_core as pc
 from prune_core.models import ModelSource
 from prune_core.settings import setting
-from torch import nn
 
 
 class Wait(nn.Module):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from prune_core.jobs.place import Place
 
 

@@ -6,11 +6,12 @@ import sys
 import threading
 from collections.abc import Callable
 
-import prune_core as pc
 import psutil
 import pytest
 from distributed import Client, Security
 from lab_test_tools import engine_pid, family, until
+
+import prune_core as pc
 from prune_core.jobs import Lab, place
 from prune_core.jobs.local import ENVIRONMENT
 from prune_core.jobs.place import Place

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import prune_core as pc
 import psutil
 import pytest
 from lab_test_tools import until
+
+import prune_core as pc
 from prune_core.jobs import Lab
 
 Make = Callable[..., pc.Experiment]
@@ -131,7 +132,7 @@ def test_a_waiting_run_is_cancelled_at_once(lab, experiment: Make):
 
 def test_only_its_owner_cancels_a_run(lab, experiment: Make):
     handle = running(lab, experiment(), owner="ann")
-    with pytest.raises(pc.LabError, match="ann|own"):
+    with pytest.raises(pc.LabError, match=r"ann|own"):
         handle.cancel(owner="bob")
     assert handle.status == "running"
 
@@ -153,7 +154,7 @@ def test_a_part_that_workers_cannot_know_is_refused(lab):
     class Mine(pc.MLP):
         """Not in any module of the lab."""
 
-    with pytest.raises(pc.ConfigError, match="Mine is defined in .*, which worker processes do not import"):
+    with pytest.raises(pc.ConfigError, match=r"Mine is defined in .*, which worker processes do not import"):
         lab.launch(pc.Experiment(data=pc.Digits(), model=Mine()))
 
 

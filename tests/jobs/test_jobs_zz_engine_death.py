@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import prune_core as pc
 import psutil
 from lab_test_tools import engine_pid, family, until
+
+import prune_core as pc
 from prune_core.jobs import Lab
 
 Make = Callable[..., pc.Experiment]
