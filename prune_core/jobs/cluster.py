@@ -35,6 +35,12 @@ def connect(address: str, store: str) -> Client:
     return client
 
 
+def check_previews(client: Client) -> None:
+    """Raise EngineError where no worker is kept free for previews, which must not wait behind training."""
+    if not any(worker["role"] == "preview" for worker in ask(client, "status")["workers"]):
+        raise EngineError("This cluster has no worker for previews: start one with --resources preview=1.")
+
+
 def _check_versions(client: Client) -> None:
     """Raise EngineError naming the first scheduler or worker that has another prune_core, Python or torch."""
     mine = place.version()

@@ -95,7 +95,13 @@ class Lab:
         Within one ``session`` only the newest request matters: an older one that still waits raises SupersededError.
         Raises ConfigError or another LabError as the request deserves, EngineError after ``timeout`` seconds.
         """
-        return self._call(lambda client: self._previews.one(client, self.store.url, request, session, timeout))
+
+        def one(client: Client) -> PreviewReply:
+            if self.scheduler is not None:
+                cluster.check_previews(client)
+            return self._previews.one(client, self.store.url, request, session, timeout)
+
+        return self._call(one)
 
     def curve(self, request: PreviewRequest, sparsities: Iterable[float]) -> Curve:
         """Start measuring ``request`` at each sparsity in turn; sliders go first. Ask the Curve for what is there."""

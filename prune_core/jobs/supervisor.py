@@ -58,12 +58,14 @@ class Supervisor(SchedulerPlugin):
         self.store_url = store
         self._idle_s, self._on_idle = idle_s, on_idle
         self._jobs: dict[str, Job] = {}  # by worker address
+        self._tried: dict[str, float] = {}  # when a run was last given to a worker
 
     # --- Dask's hooks -------------------------------------------------------------------------------------------------
     async def start(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
         self._woken = asyncio.Event()
-        self._busy_at = time.monotonic()
+        self._busy_at = self._reap_from = time.monotonic()
+        self._clock = time.time()
         self._store = await asyncio.to_thread(Store, self.store_url)
         scheduler.handlers["prune_lab"] = self.answer
         self._loop = asyncio.create_task(self._supervise())
@@ -132,12 +134,15 @@ class Supervisor(SchedulerPlugin):
         free = [ws.address for ws in self._train_workers() if ws.address not in self._jobs]
         if not free:
             return
-        taken = {job.run_id for job in self._jobs.values()}
         queue = await asyncio.to_thread(self._store.queue)
+        # what was just given away is being claimed, or could not be: then it must not be tried without a pause
+        self._tried = {run_id: at for run_id, at in self._tried.items() if time.monotonic() - at < TICK_S}
+        taken = {job.run_id for job in self._jobs.values()} | self._tried.keys()
         waiting = [str(run_id) for run_id in queue["id"] if run_id not in taken]
         for address, run_id in zip(free, waiting, strict=False):
             if address in self._scheduler.workers:
                 job = self._jobs[address] = Job(run_id, address)
+                self._tried[run_id] = time.monotonic()
                 job.task = asyncio.create_task(self._follow(job))
 
     def _train_workers(self) -> list[WorkerState]:
@@ -172,8 +177,12 @@ class Supervisor(SchedulerPlugin):
 
     async def _look_after(self) -> None:
         """Mark runs without a process, and end processes whose run should be over."""
-        await asyncio.to_thread(self._store.reap, STALE_S)
-        now = time.monotonic()
+        now, clock = time.monotonic(), time.time()
+        if clock - self._clock > STALE_S:  # a laptop slept: give everybody time to give a sign of life again
+            self._reap_from = now + 2 * STALE_S
+        self._clock = clock
+        if now >= self._reap_from:
+            await asyncio.to_thread(self._store.reap, STALE_S)
         for job in list(self._jobs.values()):
             if job.overdue is None and await asyncio.to_thread(self._should_end, job):
                 job.overdue = now
