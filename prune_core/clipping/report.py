@@ -95,50 +95,64 @@ def report_scaled(before: FlatGradients, length: Tensor, factor: Tensor | None, 
     return ClipReport(_scaled(before.values, length, factor), before.names, rows)
 
 
-def _scaled(values: Tensor, length: Tensor, factor: Tensor | None) -> Tensor:
-    if values.is_cpu:
-        a, by = float(length), 1.0 if factor is None else float(factor)
-        changed = np.count_nonzero(values.numpy() != 0) / values.numel() if by < 1 else 0.0
-        return torch.tensor((a, a * by, changed, 1.0 if math.isfinite(a) else math.nan), dtype=torch.float64)
-    a64 = length.double()
-    scale = torch.ones_like(a64) if factor is None else factor.double()
-    moved = (scale < 1) * (values.count_nonzero() / max(values.numel(), 1))
-    return torch.stack([a64, a64 * scale, moved.double(), 1 + 0 * a64])  # not finite: no direction either
-
-
 def compare(before: Tensor, after: Tensor) -> Tensor:
     """Norm before, norm after, share changed, cosine: (4,) float64 on the tensors' device, of two vectors (n,)."""
-    if before.is_cpu:  # looking at a number is free here, and spares most of the work where nothing changed
-        return torch.tensor(_compare(before, after), dtype=torch.float64)
-    a, b = norm(before), norm(after)
-    changed = torch.count_nonzero(before != after) / max(before.numel(), 1)
-    # one of them is brought to length 1 first: then no sum on the way is longer than the other, and none overflows
-    turned = torch.dot(before, (after / b).to(after.dtype)) / a
-    cosine = torch.where(changed == 0, torch.ones_like(a), torch.where(b == 0, torch.zeros_like(a), turned))
-    return torch.stack([a, b, changed.double(), cosine.clamp(-1, 1)])
+    return _compare_looking(before, after) if before.is_cpu else _compare_waiting_for_nothing(before, after)
 
 
-def _compare(before: Tensor, after: Tensor) -> tuple[float, float, float, float]:
+def _compare_looking(before: Tensor, after: Tensor) -> Tensor:
+    """On the CPU a number costs nothing to look at, and looking spares most of the work where nothing changed."""
     # numpy compares and counts 266,610 entries in 36 µs; torch takes 220
-    a, different = float(norm(before)), int(np.count_nonzero(before.numpy() != after.numpy()))
-    if not different:
-        return a, a, 0.0, 1.0
-    b, changed = float(norm(after)), different / before.numel()
-    if not math.isfinite(a) or not math.isfinite(b):
-        return a, b, changed, math.nan
-    if b == 0:
-        return a, b, changed, 0.0
+    a, different = _length(before), int(np.count_nonzero(before.numpy() != after.numpy()))
+    b, changed, cosine = a, different / max(before.numel(), 1), 1.0
+    if different:
+        b = _length(after)
+        cosine = _cosine(before, after, a, b) if b else 0.0
+    if not math.isfinite(a + b):
+        cosine = math.nan
+    return torch.tensor((a, b, changed, cosine), dtype=torch.float64)
+
+
+def _cosine(before: Tensor, after: Tensor, a: float, b: float) -> float:
     if in_range(a) and in_range(b):
         cosine = float(torch.dot(before, after)) / (a * b)
     else:
         cosine = float(torch.dot(before.double() / a, after.double() / b))
-    return a, b, changed, min(max(cosine, -1.0), 1.0)
+    return min(max(cosine, -1.0), 1.0)
+
+
+def _compare_waiting_for_nothing(before: Tensor, after: Tensor) -> Tensor:
+    """The same without a number leaving the device."""
+    a, b = norm(before), norm(after)
+    changed = torch.count_nonzero(before != after).double() / max(before.numel(), 1)
+    # one of them is brought to length 1 first: then no sum on the way is longer than the other, and none overflows
+    turned = (torch.dot(before, (after / b).to(after.dtype)) / a).clamp(-1, 1)
+    cosine = torch.where(changed == 0, 1.0, torch.where(b == 0, 0.0, turned)) + 0 * (a + b)  # nan where not finite
+    return torch.stack([a, b, changed, cosine])
+
+
+def _scaled(values: Tensor, length: Tensor, factor: Tensor | None) -> Tensor:
+    return (_scaled_looking if values.is_cpu else _scaled_waiting_for_nothing)(values, length, factor)
+
+
+def _scaled_looking(values: Tensor, length: Tensor, factor: Tensor | None) -> Tensor:
+    a, by = float(length), 1.0 if factor is None else float(factor)
+    changed = np.count_nonzero(values.numpy() != 0) / values.numel() if by < 1 else 0.0
+    return torch.tensor((a, a * by, changed, 1.0 if math.isfinite(a) else math.nan), dtype=torch.float64)
+
+
+def _scaled_waiting_for_nothing(values: Tensor, length: Tensor, factor: Tensor | None) -> Tensor:
+    a = length.double()
+    by = torch.ones_like(a) if factor is None else factor.double()
+    changed = (by < 1) * (values.count_nonzero().double() / max(values.numel(), 1))
+    return torch.stack([a, a * by, changed, 1 + 0 * a])
 
 
 def norm(values: Tensor) -> Tensor:
     """L2 norm of a vector (n,), 0-dim float64; float32 squares that overflow or vanish are summed again in float64."""
-    if values.is_cpu:
-        length = math.sqrt(float(torch.dot(values, values)))  # a quarter of the time of a sum in float64
-        if in_range(length):
-            return torch.tensor(length, dtype=torch.float64)
-    return safe_norm(values)
+    return torch.tensor(_length(values), dtype=torch.float64) if values.is_cpu else safe_norm(values)
+
+
+def _length(values: Tensor) -> float:
+    length = math.sqrt(float(torch.dot(values, values)))  # a quarter of the time of a sum in float64
+    return length if in_range(length) else float(safe_norm(values))

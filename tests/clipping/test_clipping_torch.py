@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from prune_core.clipping import ClipReport, FlatGradients, NormClip, ValueClip, measure
+from prune_core.clipping import ClipReport, FlatGradients, NormClip, ValueClip, measure, report
 from prune_core.errors import ConfigError
 
 
@@ -42,11 +42,11 @@ def test_value_equals_torch(seed, scale, threshold):
 @given(st.integers(0, 999), st.floats(1e-6, 1e3), st.floats(1e-6, 1e3))
 def test_norm_equals_torch(order, seed, scale, max_norm):
     ours, theirs = with_gradients(seed, scale), with_gradients(seed, scale)
-    report = NormClip(max_norm=max_norm, norm_type=order).clip_(ours.parameters())
+    result = NormClip(max_norm=max_norm, norm_type=order).clip_(ours.parameters())
     total = nn.utils.clip_grad_norm_(theirs.parameters(), max_norm, norm_type=order)
     assert_same(ours, theirs)
     if order == 2:
-        assert float(report.norm_before) == float(total)
+        assert float(result.norm_before) == float(total)
 
 
 def test_norm_equals_torch_on_a_network():
@@ -64,15 +64,15 @@ def test_norm_equals_torch_on_a_network():
 def test_worked_by_hand():
     p = nn.Parameter(torch.zeros(4))
     p.grad = torch.tensor([3.0, -4.0, 0.0, 0.0])
-    report = ValueClip(threshold=3.5).clip_([p])
+    result = ValueClip(threshold=3.5).clip_([p])
     assert p.grad.tolist() == [3.0, -3.5, 0.0, 0.0]
     # norms √(9+16) and √(9+12.25); one of four entries changed; cosine (9+14)/(5·√21.25)
-    assert report.overall.tolist() == pytest.approx([5, 21.25**0.5, 0.25, 23 / (5 * 21.25**0.5)], rel=1e-6)
+    assert result.overall.tolist() == pytest.approx([5, 21.25**0.5, 0.25, 23 / (5 * 21.25**0.5)], rel=1e-6)
 
     p.grad = torch.tensor([3.0, -4.0, 0.0, 0.0])
-    report = NormClip(max_norm=1).clip_([p])
+    result = NormClip(max_norm=1).clip_([p])
     assert p.grad.tolist() == pytest.approx([0.6, -0.8, 0, 0], rel=1e-6)
-    assert report.overall.tolist() == pytest.approx([5, 1, 0.5, 1], rel=1e-6)  # a zero that is scaled stays zero
+    assert result.overall.tolist() == pytest.approx([5, 1, 0.5, 1], rel=1e-6)  # a zero that is scaled stays zero
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
@@ -112,9 +112,9 @@ def test_memory_formats_are_kept():
 def test_squares_that_leave_float32_do_not_destroy_the_gradient(order, scale):
     model = with_gradients(0, scale)
     before = torch.cat([p.grad for p in model.parameters()]).double()
-    report = NormClip(max_norm=1.0, norm_type=order).clip_(model.parameters())
+    result = NormClip(max_norm=1.0, norm_type=order).clip_(model.parameters())
     after = torch.cat([p.grad for p in model.parameters()]).double()
-    assert float(report.norm_before) == pytest.approx(float(before.norm()), rel=1e-6)
+    assert float(result.norm_before) == pytest.approx(float(before.norm()), rel=1e-6)
     # torch's norm is inf at 1e25, and the gradient all zeros
     assert float(after.norm(p=float(order))) == pytest.approx(min(1.0, float(before.norm(p=float(order)))), rel=1e-5)
 
@@ -122,8 +122,8 @@ def test_squares_that_leave_float32_do_not_destroy_the_gradient(order, scale):
 def test_half_precision_norms_do_not_overflow():
     p = nn.Parameter(torch.zeros(1000, dtype=torch.float16))
     p.grad = torch.full((1000,), 3e3, dtype=torch.float16)  # the norm, 9.5e4, is beyond float16
-    report = NormClip(max_norm=1.0).clip_([p])
-    assert float(report.norm_before) == pytest.approx(3e3 * 1000**0.5)
+    result = NormClip(max_norm=1.0).clip_([p])
+    assert float(result.norm_before) == pytest.approx(3e3 * 1000**0.5)
     assert float(p.grad.double().norm()) == pytest.approx(1, rel=1e-2)
 
 
@@ -131,8 +131,8 @@ def test_half_precision_norms_do_not_overflow():
 def test_a_generator_is_read_once_and_parameters_without_gradient_are_left_out():
     model = with_gradients(0, sizes=(5, 7))
     model.frozen = nn.Parameter(torch.zeros(3))
-    report = ValueClip(threshold=0.1).clip_(p for p in model.parameters())
-    assert float(report.norm_before) > 0 and len(report.names) == 2 and model.frozen.grad is None
+    result = ValueClip(threshold=0.1).clip_(p for p in model.parameters())
+    assert float(result.norm_before) > 0 and len(result.names) == 2 and model.frozen.grad is None
 
 
 def test_one_parameter_alone():
@@ -171,10 +171,10 @@ def test_norm_type_may_be_written_as_torch_does(given, kept):
 # --- the report ------------------------------------------------------------------------------------------------------
 def test_no_clipping_reports_no_change():
     grads = FlatGradients.gather(with_gradients(0).named_parameters())
-    report = measure(grads)
-    assert torch.equal(report.norm_before, report.norm_after)
-    assert float(report.norm_before) == pytest.approx(float(grads.values.norm()), rel=1e-6)
-    assert report.layer_changed.tolist() == [0] * 4 and report.layer_cosine.tolist() == [1] * 4
+    result = measure(grads)
+    assert torch.equal(result.norm_before, result.norm_after)
+    assert float(result.norm_before) == pytest.approx(float(grads.values.norm()), rel=1e-6)
+    assert result.layer_changed.tolist() == [0] * 4 and result.layer_cosine.tolist() == [1] * 4
     grads.values[5] = math.inf
     assert not torch.isfinite(measure(grads).norm_before)
 
@@ -182,17 +182,17 @@ def test_no_clipping_reports_no_change():
 def test_clipping_that_does_nothing_equals_no_clipping():
     grads = FlatGradients.gather(with_gradients(0).parameters())
     for clip in (ValueClip(threshold=1e6), NormClip(max_norm=1e6)):
-        report = clip.clip_flat_(grads, {})
-        assert report.overall.tolist() == pytest.approx(measure(grads).overall.tolist(), rel=1e-6)
-        assert float(report.changed) == 0 and float(report.cosine) == 1
+        result = clip.clip_flat_(grads, {})
+        assert result.overall.tolist() == pytest.approx(measure(grads).overall.tolist(), rel=1e-6)
+        assert float(result.changed) == 0 and float(result.cosine) == 1
 
 
 def test_values_by_layer_only_where_asked():
     grads = FlatGradients.gather(with_gradients(0).parameters())
-    report = ValueClip().clip_flat_(grads, {}, layers=False)
+    result = ValueClip().clip_flat_(grads, {}, layers=False)
     with pytest.raises(ConfigError, match="layers=True"):
-        _ = report.layer_cosine
-    assert isinstance(report, ClipReport) and "cosine=" in repr(report)
+        _ = result.layer_cosine
+    assert isinstance(result, ClipReport) and "cosine=" in repr(result)
 
 
 def test_the_flat_vector_is_clipped_where_it_lies():
@@ -202,3 +202,32 @@ def test_the_flat_vector_is_clipped_where_it_lies():
         ValueClip(threshold=1.5).clip_flat_(grads, {})
         assert values.tolist() == [1.0, -1.5, 1.5]
     assert grads.layers[1].data_ptr() == values[1:].data_ptr()
+
+
+# --- the GPU's way, on the CPU ---------------------------------------------------------------------------------------
+VECTORS = {
+    "usual": torch.randn(500, generator=torch.Generator().manual_seed(0)),
+    "huge": torch.randn(500, generator=torch.Generator().manual_seed(0)) * 1e25,
+    "tiny": torch.randn(500, generator=torch.Generator().manual_seed(0)) * 1e-30,
+    "zeros": torch.zeros(500),
+    "one inf": torch.cat([torch.ones(499), torch.tensor([math.inf])]),
+    "one nan": torch.cat([torch.ones(499), torch.tensor([math.nan])]),
+}
+
+
+@pytest.mark.parametrize("vector", VECTORS.values(), ids=VECTORS)
+@pytest.mark.parametrize("share", [1e9, 0.5, 0.0], ids=["nothing changed", "some changed", "all gone"])
+def test_waiting_for_nothing_gives_the_same_report(vector, share):
+    scale = vector.nan_to_num(1, 1, 1).abs().max()
+    after = vector.clamp(-share * scale, share * scale) if share else torch.zeros_like(vector)
+    looking, waiting = report._compare_looking(vector, after), report._compare_waiting_for_nothing(vector, after)
+    torch.testing.assert_close(looking, waiting, rtol=1e-6, atol=1e-6, equal_nan=True)
+
+
+@pytest.mark.parametrize("vector", VECTORS.values(), ids=VECTORS)
+@pytest.mark.parametrize("factor", [None, torch.tensor(1.0), torch.tensor(0.25)])
+def test_waiting_for_nothing_gives_the_same_report_of_a_factor(vector, factor):
+    length = report.norm(vector)
+    looking = report._scaled_looking(vector, length, factor)
+    waiting = report._scaled_waiting_for_nothing(vector, length, factor)
+    torch.testing.assert_close(looking, waiting, rtol=1e-6, atol=1e-6, equal_nan=True)
