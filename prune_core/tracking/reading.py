@@ -1,0 +1,226 @@
+"""Reading runs back. Everything here only reads, and asks only for what is new."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+from sqlalchemy import Connection, Select, func, select
+
+from prune_core.errors import RunNotFoundError
+from prune_core.events import STEP_FIELDS, SnapshotEvent
+from prune_core.tracking import schema
+from prune_core.tracking.database import Database
+from prune_core.tracking.records import ControlRecord, Cursor, LiveDelta, RunRecord, record_of
+from prune_core.tracking.thinning import extremes
+
+LISTED = (
+    *("id", "name", "status", "reason", "data", "model", "clip", "threshold", "prune", "scope", "schedule", "target"),
+    *("optimizer", "lr", "batch_size", "seed", "step", "steps", "accuracy", "loss", "sparsity", "digest", "owner"),
+    *("priority", "parent", "worker", "attempt", "created", "started", "ended", "published", "deleted"),
+)
+WHOLE_NUMBERS = ("batch_size", "seed", "step", "steps", "priority", "attempt")
+NUMBERS = (
+    *("threshold", "target", "lr", "accuracy", "loss", "sparsity", "created", "started", "ended", "deleted"),
+)
+
+runs, chunks, evals, marks = schema.runs, schema.chunks, schema.evals, schema.marks
+snapshots, controls = schema.snapshots, schema.controls
+
+
+class Reader:
+    """Reads the runs of one database."""
+
+    def __init__(self, database: Database, *, read_only: bool = False) -> None:
+        self._database, self._read_only = database, read_only
+
+    # --- runs ---------------------------------------------------------------------------------------------------------
+    def run(self, run_id: str) -> RunRecord:
+        """The run of that id. Raises RunNotFoundError."""
+        with self._database.reading() as connection:
+            return self._run(connection, run_id)
+
+    def runs(
+        self,
+        statuses: Iterable[str] | None = None,
+        owner: str | None = None,
+        limit: int = 500,
+        include_deleted: bool = False,
+    ) -> pd.DataFrame:
+        """The newest runs, one a row, newest first; columns as in LISTED. Times are epoch seconds."""
+        query = select(*(runs.c[name] for name in LISTED)).order_by(runs.c.id.desc()).limit(limit)
+        if statuses is not None:
+            query = query.where(runs.c.status.in_(list(statuses)))
+        if owner is not None:
+            query = query.where(runs.c.owner == owner)
+        if not include_deleted:
+            query = query.where(runs.c.deleted.is_(None))
+        frame = self._frame(query, LISTED)
+        return frame.astype({**dict.fromkeys(WHOLE_NUMBERS, "int64"), **dict.fromkeys(NUMBERS, "float64")})
+
+    def queue(self) -> pd.DataFrame:
+        """The runs that wait, in the order in which they will start; ``position`` counts from 1.
+
+        Higher priority goes first; among equals, whoever has fewest runs at work or ahead in the queue.
+        """
+        with self._database.reading() as connection:
+            return self._queue(connection)
+
+    # --- what a run left ----------------------------------------------------------------------------------------------
+    def history(self, run_id: str, after: int = 0, limit: int | None = None) -> pd.DataFrame:
+        """A row a step after ``after``: step and STEP_FIELDS.
+
+        With ``limit`` at most so many rows, the extremes of every column among them.
+        """
+        with self._database.reading() as connection:
+            rows = self._rows(connection, run_id, after)
+        return frame_of_rows(rows if limit is None else extremes(rows, limit))
+
+    def evals(self, run_id: str, after: int = -1) -> pd.DataFrame:
+        """A row an evaluation, in the order in which they were made: step, accuracy, loss, n, per_class (a tuple).
+
+        With ``after`` those made later than the one at that step. The last of a run that diverged stands at an earlier
+        step than the one before it: the run fell back.
+        """
+        mine = select(func.max(evals.c.id)).where(evals.c.run_id == run_id)
+        there = mine.where(evals.c.step == after).scalar_subquery()
+        earlier = mine.where(evals.c.step < after).scalar_subquery()
+        with self._database.reading() as connection:
+            return self._evals(connection, run_id, evals.c.id > func.coalesce(there, earlier, 0))[0]
+
+    def marks(self, run_id: str) -> pd.DataFrame:
+        """A row an intervention, in order: step (the first to use the value), field, value, sender."""
+        with self._database.reading() as connection:
+            return self._marks(connection, run_id, 0)[0]
+
+    def masks(self, run_id: str) -> pd.DataFrame:
+        """A row a change of masks (of many, an even choice): step, sparsity, target, kept and thresholds by layer."""
+        table = schema.masks
+        with self._database.reading() as connection:
+            query = select(table.c.data).where(table.c.run_id == run_id).order_by(table.c.step)
+            found = [json.loads(bytes(data)) for data in connection.execute(query).scalars()]
+        return pd.DataFrame(found, columns=["step", "sparsity", "target", "kept", "thresholds"])
+
+    def snapshot_steps(self, run_id: str) -> list[int]:
+        """Steps whose snapshot is kept, ascending."""
+        query = select(snapshots.c.step).where(snapshots.c.run_id == run_id).order_by(snapshots.c.step)
+        with self._database.reading() as connection:
+            return list(connection.execute(query).scalars())
+
+    def snapshot(self, run_id: str, step: int | None = None) -> SnapshotEvent | None:
+        """The snapshot of ``step``, by default the newest; None where there is none."""
+        with self._database.reading() as connection:
+            return self._snapshot(connection, run_id, -1, step)
+
+    def live(self, run_id: str, since: Cursor | None = None) -> LiveDelta:
+        """Everything that is new since ``since`` (the last delta's cursor), of one moment. Raises RunNotFoundError."""
+        since = since or Cursor()
+        with self._database.reading() as connection:
+            record = self._run(connection, run_id)
+            restart = record.attempt != since.attempt
+            if restart:
+                since = Cursor()
+            rows = self._rows(connection, run_id, since.step)
+            looks, last_eval = self._evals(connection, run_id, evals.c.id > since.eval)
+            changes, last_mark = self._marks(connection, run_id, since.mark)
+            snapshot = self._snapshot(connection, run_id, since.snapshot)
+            position = None
+            if record.status == "queued":
+                queue = self._queue(connection).set_index("id")["position"]
+                position = int(queue[run_id]) if run_id in queue.index else None
+        cursor = Cursor(
+            attempt=record.attempt,
+            step=int(rows[-1, 0]) if len(rows) else since.step,
+            eval=last_eval or since.eval,
+            mark=last_mark or since.mark,
+            snapshot=snapshot.step if snapshot is not None else since.snapshot,
+        )
+        return LiveDelta(record, cursor, restart, rows, looks, changes, snapshot, position)
+
+    def controls(self, run_id: str, after_id: int = 0) -> list[ControlRecord]:
+        """What the run was told after control ``after_id``, oldest first."""
+        c = controls.c
+        query = (
+            select(c.id, c.command, c.value, c.sender, c.created)
+            .where(c.run_id == run_id, c.id > after_id)
+            .order_by(c.id)
+        )
+        with self._database.reading() as connection:
+            return [ControlRecord(*row) for row in connection.execute(query)]
+
+    # --- within one transaction ---------------------------------------------------------------------------------------
+    def _run(self, connection: Connection, run_id: str) -> RunRecord:
+        row = connection.execute(select(runs).where(runs.c.id == run_id)).mappings().first()
+        if row is None:
+            raise RunNotFoundError(f"There is no run {run_id!r} in this store.")
+        return record_of(row, read_only=self._read_only)
+
+    def _queue(self, connection: Connection) -> pd.DataFrame:
+        c = runs.c
+        active = select(c.owner).where(c.status.in_(("running", "paused")), c.deleted.is_(None))
+        taken = Counter(connection.execute(active).scalars())
+        columns = (c.id, c.name, c.owner, c.priority, c.created, c.data, c.model, c.steps)
+        waiting = select(*columns).where(c.status == "queued", c.deleted.is_(None))
+        ranked = []
+        for row in connection.execute(waiting.order_by(c.priority.desc(), c.created, c.id)):
+            ranked.append(((-row.priority, taken[row.owner], row.created, row.id), row))
+            taken[row.owner] += 1
+        ordered = [tuple(row) for _, row in sorted(ranked, key=lambda pair: pair[0])]
+        frame = pd.DataFrame(ordered, columns=[column.name for column in columns])
+        frame.insert(0, "position", range(1, len(frame) + 1))
+        return frame
+
+    def _rows(self, connection: Connection, run_id: str, after: int) -> np.ndarray:
+        query = (
+            select(chunks.c.data).where(chunks.c.run_id == run_id, chunks.c.last > after).order_by(chunks.c.first)
+        )
+        rows = schema.unpack(bytes(data) for data in connection.execute(query).scalars())
+        return rows[np.searchsorted(rows[:, 0], after, side="right") :]
+
+    def _evals(self, connection: Connection, run_id: str, new: object) -> tuple[pd.DataFrame, int]:
+        c = evals.c
+        query = (
+            select(c.id, c.step, c.accuracy, c.loss, c.n, c.per_class)
+            .where(c.run_id == run_id, new)  # type: ignore[arg-type]
+            .order_by(c.id)
+        )
+        found = connection.execute(query).all()
+        frame = pd.DataFrame(
+            [(r.step, r.accuracy, r.loss, r.n, tuple(json.loads(r.per_class))) for r in found],
+            columns=["step", "accuracy", "loss", "n", "per_class"],
+        ).astype({"step": "int64", "accuracy": "float64", "loss": "float64", "n": "int64"})
+        return frame, (found[-1].id if found else 0)
+
+    def _marks(self, connection: Connection, run_id: str, after_id: int) -> tuple[pd.DataFrame, int]:
+        c = marks.c
+        query = (
+            select(c.id, c.step, c.field, c.value, c.sender)
+            .where(c.run_id == run_id, c.id > after_id)
+            .order_by(c.id)
+        )
+        found = connection.execute(query).all()
+        frame = pd.DataFrame([r[1:] for r in found], columns=["step", "field", "value", "sender"])
+        return frame.astype({"step": "int64", "value": "float64"}), (found[-1].id if found else 0)
+
+    def _snapshot(
+        self, connection: Connection, run_id: str, after: int, step: int | None = None
+    ) -> SnapshotEvent | None:
+        c = snapshots.c
+        query = select(c.data).where(c.run_id == run_id, c.step > after).order_by(c.step.desc()).limit(1)
+        if step is not None:
+            query = query.where(c.step == step)
+        data = connection.execute(query).scalar()
+        return None if data is None else SnapshotEvent.from_bytes(bytes(data))
+
+    def _frame(self, query: Select[tuple[object, ...]], names: Iterable[str]) -> pd.DataFrame:
+        with self._database.reading() as connection:
+            return pd.DataFrame([tuple(row) for row in connection.execute(query)], columns=list(names))
+
+
+def frame_of_rows(rows: np.ndarray) -> pd.DataFrame:
+    """Rows (n, 8) as a table."""
+    frame = pd.DataFrame(rows, columns=["step", *STEP_FIELDS])
+    return frame.astype({"step": "int64"})

@@ -1,0 +1,154 @@
+"""What the store gives back of a run."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from prune_core.errors import ConfigError
+from prune_core.events import ENDED, SnapshotEvent, Status
+from prune_core.experiment import Experiment
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A run as of one moment. Times are epoch seconds; ``started``, ``ended``, ``heartbeat`` are None before.
+
+    ``step`` updates are recorded of ``steps``; a checkpoint is known after ``checkpoint`` of them (0: none).
+    ``accuracy``, ``loss`` and ``sparsity`` are the last ones known, ``summary`` is written when the run ends; before,
+    it may hold a ``warning``. ``published`` is MLflow's id of the run; ``publishing`` says "waiting", or why it failed.
+    """
+
+    id: str
+    name: str
+    status: Status
+    reason: str
+    digest: str
+    owner: str
+    priority: int
+    parent: str | None
+    worker: str
+    pid: int | None
+    attempt: int
+    step: int
+    steps: int
+    checkpoint: int
+    accuracy: float | None
+    loss: float | None
+    sparsity: float | None
+    created: float
+    started: float | None
+    ended: float | None
+    heartbeat: float | None
+    deleted: float | None
+    published: str
+    publishing: str
+    summary: dict[str, Any]
+    settings: str = field(repr=False)
+    """The experiment as JSON."""
+    read_only: bool = False
+
+    @property
+    def experiment(self) -> Experiment:
+        """The experiment. Raises ConfigError where a part of it is not registered in this process."""
+        return _experiment(self.settings)
+
+    @property
+    def ended_status(self) -> bool:
+        """Whether it is over."""
+        return self.status in ENDED
+
+
+@dataclass(frozen=True)
+class ControlRecord:
+    """Something a run was told: pause, resume, step, stop or set:FIELD."""
+
+    id: int
+    command: str
+    value: float | None
+    sender: str
+    created: float
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """How far a reader has read a run."""
+
+    attempt: int = 0
+    step: int = 0
+    eval: int = 0
+    mark: int = 0
+    snapshot: int = -1
+
+
+@dataclass(frozen=True)
+class LiveDelta:
+    """All that is new of a run since ``Cursor``, seen at one moment.
+
+    ``restart`` says that steps were taken back (another attempt went on from a checkpoint): forget what was read before,
+    this is everything. ``rows`` are (n, 8) of step and STEP_FIELDS as float64; ``snapshot`` is the newest if that is new.
+    ``position`` counts from 1 while the run is queued.
+    """
+
+    record: RunRecord
+    cursor: Cursor
+    restart: bool
+    rows: np.ndarray
+    evals: pd.DataFrame
+    marks: pd.DataFrame
+    snapshot: SnapshotEvent | None
+    position: int | None
+
+
+def columns_of(experiment: Experiment) -> dict[str, Any]:
+    """What tables of runs list of an experiment. Raises ConfigError if a part is not registered."""
+    clip, prune, train = experiment.clip, experiment.prune, experiment.train
+    return {
+        "digest": experiment.digest,
+        "experiment": experiment.to_json(),
+        "data": experiment.data.registered_as,
+        "model": experiment.model.registered_as,
+        "clip": clip and clip.registered_as,
+        "threshold": clip and clip.threshold,
+        "prune": prune and prune.criterion.registered_as,
+        "scope": prune and prune.scope,
+        "schedule": prune and prune.schedule.registered_as,
+        "target": prune and prune.schedule.final,
+        "optimizer": train.optimizer,
+        "lr": train.lr,
+        "batch_size": train.batch_size,
+        "seed": train.seed,
+        "steps": train.steps,
+    }
+
+
+def record_of(row: Mapping[str, Any], *, read_only: bool = False) -> RunRecord:
+    """The record in a row of the table of runs."""
+    names = RunRecord.__dataclass_fields__.keys() - {"summary", "settings", "read_only"}
+    return RunRecord(
+        **{name: row[name] for name in names},
+        summary=json.loads(row["summary"]),
+        settings=row["experiment"],
+        read_only=read_only,
+    )
+
+
+def number(value: Any) -> float | None:
+    """A float as databases keep it: None where it is not a number."""
+    return None if value is None or math.isnan(value) else float(value)
+
+
+@functools.lru_cache(maxsize=256)
+def _experiment(text: str) -> Experiment:
+    # frozen, so one object may serve all who ask; a page asks for it several times a second
+    try:
+        return Experiment.from_json(text)
+    except ConfigError as error:
+        raise ConfigError(f"The settings of this run cannot be read here: {error}") from None

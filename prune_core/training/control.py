@@ -1,0 +1,128 @@
+"""Steering a running loop from another thread: pause, step, stop, and new values in mid-run."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass
+from typing import get_args
+
+from prune_core.errors import ConfigError, UnknownNameError
+from prune_core.events import InterventionField
+from prune_core.experiment import Experiment
+
+
+@dataclass(frozen=True)
+class Change:
+    """A new value for a setting in mid-run; not yet tied to a step."""
+
+    field: InterventionField
+    value: float
+    sender: str = ""
+
+
+class Control:
+    """What watchers hold to steer a loop. All methods may be called from any thread and return at once.
+
+    The loop looks at ``idle`` once a step, a plain attribute read, and takes the lock only when somebody spoke.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._changes: deque[Change] = deque()
+        self._paused = False
+        self._steps = 0  # steps that may still be made while paused
+        self._stopped = ""
+        self.idle = True
+
+    def pause(self) -> None:
+        """Hold before the next step."""
+        self._say(paused=True)
+
+    def resume(self) -> None:
+        """Go on."""
+        self._say(paused=False)
+
+    def step(self, n: int = 1) -> None:
+        """Make ``n`` more steps, then hold."""
+        if n < 1:
+            raise ConfigError(f"step must be at least 1, got {n}.")
+        self._say(paused=True, steps=n)
+
+    def stop(self, reason: str = "stopped on request") -> None:
+        """End the run after the current step; its state is kept."""
+        self._say(stopped=reason)
+
+    def set(
+        self,
+        *,
+        clip_threshold: float | None = None,
+        lr: float | None = None,
+        sparsity: float | None = None,
+        sender: str = "",
+    ) -> None:
+        """New values from the next step on. Bounds are checked by the loop with ``check_intervention``."""
+        values: dict[InterventionField, float | None] = {
+            "clip_threshold": clip_threshold,
+            "lr": lr,
+            "sparsity": sparsity,
+        }
+        with self._changed:
+            self._changes.extend(Change(f, float(v), sender) for f, v in values.items() if v is not None)
+            self.idle = False
+            self._changed.notify_all()
+
+    @property
+    def stopped(self) -> str:
+        """Why the run was asked to stop; empty while it was not."""
+        return self._stopped
+
+    @property
+    def paused(self) -> bool:
+        """Whether the next step has to wait."""
+        return self._paused and self._steps == 0
+
+    def drain(self) -> list[Change]:
+        """The changes asked for since the last call, oldest first."""
+        with self._changed:
+            changes = list(self._changes)
+            self._changes.clear()
+            self.idle = not (self._paused or self._stopped)
+            return changes
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Block while paused and nothing new was said."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self.paused or bool(self._stopped or self._changes), timeout)
+
+    def made_step(self) -> None:
+        """The loop made one of the steps allowed while paused."""
+        with self._changed:
+            self._steps = max(0, self._steps - 1)
+
+    def _say(self, *, paused: bool | None = None, steps: int = 0, stopped: str = "") -> None:
+        with self._changed:
+            if paused is not None:
+                self._paused, self._steps = paused, self._steps + steps if paused else 0
+            self._stopped = self._stopped or stopped
+            self.idle = False
+            self._changed.notify_all()
+
+
+def check_intervention(experiment: Experiment, field: str, value: float) -> float:
+    """``value`` if ``field`` may take it in a run of ``experiment``.
+
+    Raises ConfigError naming field, bound and value; also where the run has no clipping or no pruning to change.
+    """
+    if field == "clip_threshold":
+        if experiment.clip is None:
+            raise ConfigError("clip_threshold cannot be changed: this run does not clip.")
+        return experiment.clip.with_threshold(value).threshold
+    if field == "lr":
+        return experiment.train.replace(lr=value).lr
+    if field == "sparsity":
+        if experiment.prune is None:
+            raise ConfigError("sparsity cannot be changed: this run does not prune.")
+        experiment.prune.schedule.with_final(value)
+        return float(value)
+    raise UnknownNameError("setting to change in mid-run", field, get_args(InterventionField))

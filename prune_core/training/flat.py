@@ -1,0 +1,61 @@
+"""All trainable parameters as views of one contiguous tensor, and their gradients as views of another.
+
+Clipping, masking and the optimizer then each touch memory once, in one call, however many layers there are. The model
+keeps its ordinary ``nn.Parameter`` objects under their ordinary names: only their storage is shared.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from prune_core.clipping import FlatGradients
+
+
+class FlatModel:
+    """``model`` with its trainable parameters and gradients laid out flat on ``device`` in float32.
+
+    ``weights`` and ``gradients.values`` are (n,) tensors; ``weights.grad`` is ``gradients.values``.
+    """
+
+    def __init__(self, model: nn.Module, device: torch.device) -> None:
+        self.model = model.to(device)
+        self._params = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+        sizes = [p.numel() for _, p in self._params]
+        self.offsets = [0, *torch.tensor(sizes).cumsum(0).tolist()]
+        self.names = tuple(name for name, _ in self._params)
+        n = self.offsets[-1]
+        self.weights = torch.empty(n, dtype=torch.float32, device=device)
+        values = torch.zeros(n, dtype=torch.float32, device=device)
+        self.gradients = FlatGradients(values, self.names, tuple(self.offsets))
+        for (_, p), a, b in zip(self._params, self.offsets, self.offsets[1:], strict=False):
+            self.weights[a:b] = p.detach().reshape(-1)
+            p.data = self.weights[a:b].view(p.shape)
+            p.grad = values[a:b].view(p.shape)
+        self.weights.requires_grad_(True)
+        self.weights.grad = values
+        self._buffers = [b for b in model.buffers() if b is not None]
+
+    def span(self, name: str) -> slice:
+        """Where parameter ``name`` lies in ``weights``."""
+        i = self.names.index(name)
+        return slice(self.offsets[i], self.offsets[i + 1])
+
+    @torch.no_grad()
+    def copy_state(self) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Weights and buffers as they are now."""
+        return self.weights.detach().clone(), [b.clone() for b in self._buffers]
+
+    @torch.no_grad()
+    def restore_state(self, state: tuple[torch.Tensor, list[torch.Tensor]]) -> None:
+        """Weights and buffers as ``copy_state`` saw them."""
+        self.weights.copy_(state[0])
+        for buffer, value in zip(self._buffers, state[1], strict=True):
+            buffer.copy_(value)
+
+    def release(self) -> nn.Module:
+        """The model with storage of its own for every parameter again, as any other ``nn.Module`` has."""
+        for _, p in self._params:
+            p.data = p.data.clone()
+            p.grad = None
+        return self.model

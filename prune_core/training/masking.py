@@ -1,0 +1,117 @@
+"""The masks of one run: made by the schedule, applied every step, and what they removed remembered."""
+
+from __future__ import annotations
+
+import torch
+
+from prune_core.events import WEIGHT_BINS, MaskEvent
+from prune_core.experiment import Experiment
+from prune_core.pruning import Pruning, apply_masks_, make_masks, prunable, sparsity_of
+from prune_core.seeding import generator
+from prune_core.training.flat import FlatModel
+
+
+class RunMasks:
+    """Masks over the prunable weights of a flat model. A removed weight never returns."""
+
+    def __init__(self, experiment: Experiment, flat: FlatModel) -> None:
+        self._flat = flat
+        self._seed = experiment.train.seed
+        self.pruning: Pruning | None = experiment.prune
+        found = prunable(flat.model) if self.pruning is None else self.pruning.select(flat.model)
+        self.weights = {name: w for name, w in found.items() if name in flat.names}
+        self.masks: dict[str, torch.Tensor] = {}
+        self.sparsity = 0.0
+        self.thresholds: dict[str, float] = {}
+        self._keep: torch.Tensor | None = None  # (n,) float 0/1 over all parameters: one multiplication masks all
+        self.edges = {name: _edges(w.detach()) for name, w in self.weights.items()}
+        self.removed = {name: torch.zeros(WEIGHT_BINS, dtype=torch.int32) for name in self.weights}
+
+    @property
+    def active(self) -> bool:
+        """Whether anything was removed yet."""
+        return self._keep is not None
+
+    def target_at(self, step: int) -> float | None:
+        """The sparsity the schedule wants after ``step`` updates if it changes there, else None."""
+        schedule = self.pruning.schedule if self.pruning else None
+        return schedule(step) if schedule is not None and schedule.changes_at(step) else None
+
+    def retarget(self, final: float) -> None:
+        """The schedule ends at ``final`` from now on."""
+        assert self.pruning is not None, "checked by check_intervention"
+        self.pruning = self.pruning.replace(schedule=self.pruning.schedule.with_final(final))
+
+    @torch.no_grad()
+    def prune_to_(self, target: float, step: int) -> MaskEvent | None:
+        """Remove more weights until ``target`` is reached; None where that much is already gone."""
+        assert self.pruning is not None, "only a run that prunes has targets"
+        if target <= self.sparsity:
+            return None
+        weights = {name: w.detach() for name, w in self.weights.items()}
+        scores = self.pruning.criterion.score(weights, generator=generator(self._seed, "masks", step))
+        masks = make_masks(scores, target, self.pruning.scope, keep=self.masks or None)
+        self.thresholds = {}
+        for name, w in weights.items():
+            before = self.masks.get(name)
+            gone = ~masks[name] if before is None else before & ~masks[name]
+            values = w[gone]
+            if values.numel():
+                low, high = self.edges[name]
+                counts = torch.histc(values.clamp(low, high), WEIGHT_BINS, low, high)
+                self.removed[name] += counts.to("cpu", torch.int32)
+                self.thresholds[name] = float(values.abs().max())
+        self._set(masks)
+        kept = {name: int(m.sum()) for name, m in masks.items()}
+        return MaskEvent(step, self.sparsity, target, kept, dict(self.thresholds))
+
+    def mask_gradients_(self) -> None:
+        """Zero the gradient of removed weights, so that it counts in no norm and moves no state."""
+        if self._keep is not None:
+            self._flat.gradients.values.mul_(self._keep)
+
+    @torch.no_grad()
+    def mask_weights_(self) -> None:
+        """Zero removed weights again: momentum and weight decay would bring them back."""
+        if self._keep is not None:
+            self._flat.weights.mul_(self._keep)
+
+    def state_dict(self) -> dict[str, object]:
+        """Everything that ``load_state_dict`` needs, as plain tensors and numbers."""
+        return {
+            "masks": dict(self.masks),
+            "edges": dict(self.edges),
+            "removed": dict(self.removed),
+            "thresholds": dict(self.thresholds),
+        }
+
+    def load_state_dict(self, state: dict[str, object]) -> None:
+        """Go on from ``state_dict``."""
+        masks: dict[str, torch.Tensor] = state["masks"]  # type: ignore[assignment]
+        self.edges = {k: tuple(v) for k, v in state["edges"].items()}  # type: ignore[attr-defined]
+        self.removed = dict(state["removed"])  # type: ignore[call-overload]
+        self.thresholds = dict(state["thresholds"])  # type: ignore[call-overload]
+        if masks:
+            self.start_from(masks)
+
+    def start_from(self, masks: dict[str, torch.Tensor]) -> None:
+        """Begin with the masks of an earlier run."""
+        device = self._flat.weights.device
+        self._set({name: masks[name].to(device) for name in self.weights if name in masks})
+
+    @torch.no_grad()
+    def _set(self, masks: dict[str, torch.Tensor]) -> None:
+        self.masks = masks
+        self.sparsity = sparsity_of(masks)
+        keep = torch.ones_like(self._flat.weights)
+        for name, mask in masks.items():
+            keep[self._flat.span(name)] = mask.reshape(-1).to(keep.dtype)
+        self._keep = keep
+        apply_masks_({name: self.weights[name] for name in masks}, masks)
+
+
+def _edges(weight: torch.Tensor) -> tuple[float, float]:
+    # three times the initial range: wide enough for most runs, fixed so that frames can be compared by eye
+    reach = 3 * float(weight.abs().max()) if weight.numel() else 1.0
+    reach = reach if 0 < reach < float("inf") else 1.0
+    return -reach, reach

@@ -1,0 +1,266 @@
+"""The state of one run and what one step does to it; ``stream`` decides when."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torchvision.ops import StochasticDepth
+
+from prune_core.clipping import ClipReport, measure
+from prune_core.errors import CheckpointError, ConfigError
+from prune_core.events import STEP_FIELDS, DoneEvent, EvalEvent, InterventionEvent, MaskEvent, SnapshotEvent
+from prune_core.experiment import Experiment
+from prune_core.seeding import global_seed
+from prune_core.training.batches import Batches
+from prune_core.training.checkpoint import Checkpoint, load_checkpoint, load_weights_
+from prune_core.training.control import check_intervention
+from prune_core.training.evaluate import Evaluation, evaluate
+from prune_core.training.flat import FlatModel
+from prune_core.training.masking import RunMasks
+from prune_core.training.optim import lr_at, make_optimizer
+from prune_core.training.snapshots import gradient_counts, snapshot
+
+
+def pick_device(wanted: str) -> torch.device:
+    """``auto`` is the first GPU if there is one. Raises ConfigError where a GPU is asked for and there is none."""
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("Training.device must be 'auto' or 'cpu' on this machine, which has no GPU, got 'cuda'.")
+    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+class RunState:
+    """Model, optimizer, masks, clipping, order of data, and all that was seen so far.
+
+    Raises LabError where the run cannot start: missing data, no GPU, a first checkpoint that does not fit, an
+    intervention out of bounds.
+    """
+
+    def __init__(self, experiment: Experiment, interventions: Iterable[InterventionEvent] = ()) -> None:
+        train = experiment.train
+        self.experiment = experiment
+        self.replay = _by_step(experiment, interventions)
+        self.device = pick_device(train.device)
+        if self.device.type == "cuda":  # otherwise cuDNN picks by timing, and two runs differ in the last bits
+            torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+        self.data = experiment.data.load(seed=train.seed, device=self.device)
+        info = self.data.info
+        self.model = experiment.model.build(info.shape, info.classes, train.seed).train()
+        start = _start_of(experiment)
+        if start is not None:
+            load_weights_(self.model, start)
+        self.flat = FlatModel(self.model, self.device)
+        self.masks = RunMasks(experiment, self.flat)
+        if start is not None and start.masks:
+            self.masks.start_from(start.masks)
+        self.optimizer = make_optimizer(train, self.flat.weights)
+        # half precision has few exponents: the loss is scaled up before backward, the gradient down before clipping
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=train.precision == "float16")  # type: ignore[attr-defined]
+        self.clip = experiment.clip
+        self.clip_state = self.clip.init_state() if self.clip is not None else {}
+        self.batches = Batches(info.train, train.batch_size, train.seed, self.device)
+        self.step = 0  # updates made
+        self.seen = 0  # rows that hold finite numbers: more than ``step`` once the run fell back
+        self.seconds = 0.0
+        self.rows = torch.zeros(train.steps, len(STEP_FIELDS), device=self.device)
+        self.evals: list[EvalEvent] = []
+        self.marks: list[InterventionEvent] = []
+        self.done: DoneEvent | None = None
+        self._base_lr = train.lr
+        self._tail = (math.nan, math.nan)
+        self._tail_row = torch.zeros(2, device=self.device)  # lr and sparsity as they stand in a row
+        self._random_forward = any(_draws(m) for m in self.model.modules())
+        self._gradients: dict[str, Any] = {}
+        self._report: ClipReport | None = None
+        self.keep_good()
+
+    # -- one step -----------------------------------------------------------------------------------------------------
+
+    def gradient(self, step: int, look: bool) -> torch.Tensor:
+        """Forward, backward, mask, clip for update ``step``: its row (7,). ``look`` also gathers what a snapshot needs.
+
+        Raises nothing where the loss is not finite: the row says so, and no weight has changed yet.
+        """
+        grads, precision = self.flat.gradients, self.experiment.train.precision
+        x, y = self.data.train_batch(self.batches.next())
+        grads.values.zero_()
+        # seeded by step, not carried on: a watcher that draws numbers, or a resume, cannot shift dropout
+        chance: AbstractContextManager[Any] = (
+            global_seed(self.experiment.train.seed, "forward", step) if self._random_forward else nullcontext()
+        )
+        mixed: AbstractContextManager[Any] = (
+            torch.autocast(self.device.type, dtype=getattr(torch, precision))
+            if precision != "float32"
+            else nullcontext()
+        )
+        with chance, mixed:
+            loss = F.cross_entropy(self.model(x), y)
+        if self.scaler.is_enabled():
+            self.scaler.scale(loss).backward()
+            self.scaler.unscale_(self.optimizer)
+        else:
+            loss.backward()  # type: ignore[no-untyped-call]
+        self.masks.mask_gradients_()
+        self._gradients = gradient_counts(self.flat, self.masks) if look else {}
+        report = (
+            measure(grads, layers=look)
+            if self.clip is None
+            else self.clip.clip_flat_(grads, self.clip_state, layers=look)
+        )
+        self._report = report if look else None
+        values = (loss.detach(), report.norm_before, report.norm_after, report.changed, report.cosine)
+        row = self.rows[step - 1]
+        torch.cat([torch.stack([v.float() for v in values]), self._row_tail(step)], out=row)
+        return row
+
+    def update(self) -> None:
+        """Move the weights along the gradient; removed ones stay exactly 0."""
+        if self.scaler.is_enabled():
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+        else:
+            self.optimizer.step()
+        self.masks.mask_weights_()
+        self.step += 1
+        self.seen = self.step
+
+    def first_bad(self, rows: list[torch.Tensor]) -> int | None:
+        """Index of the first row whose loss or gradient norm is not finite; None where all are."""
+        columns = 1 if self.scaler.is_enabled() else 2  # the scaler itself skips a step whose gradient overflowed
+        finite = torch.isfinite(torch.stack(rows)[:, :columns]).all(1).tolist() if len(rows) > 1 else None
+        if finite is None:
+            finite = [all(math.isfinite(v) for v in rows[0][:columns].tolist())]
+        return None if all(finite) else finite.index(False)
+
+    def follow_schedule(self) -> MaskEvent | None:
+        """Prune where the schedule says so after the updates made so far."""
+        target = self.masks.target_at(self.step)
+        return None if target is None else self.masks.prune_to_(target, self.step)
+
+    def intervene(self, mark: InterventionEvent) -> MaskEvent | None:
+        """Take over a new value from the next update on; a higher sparsity is reached at once if already due."""
+        self._adopt(mark)
+        if mark.field != "sparsity":
+            return None
+        assert self.masks.pruning is not None, "checked by check_intervention"
+        return self.masks.prune_to_(self.masks.pruning.schedule(self.step), self.step)
+
+    # -- looking ------------------------------------------------------------------------------------------------------
+
+    def evaluate(self, limit: int | None) -> EvalEvent:
+        """Accuracy on the test split, or on the first ``limit`` examples of its fixed order."""
+        seen: Evaluation = evaluate(self.model, self.data, limit)
+        event = EvalEvent(self.step, seen.accuracy, seen.loss, seen.n, seen.per_class)
+        self.evals.append(event)
+        return event
+
+    def snapshot(self) -> SnapshotEvent:
+        """Histograms of now; gradients are those of the last update that was looked at."""
+        return snapshot(self.step, self.flat, self.masks, self._gradients, self._report, self.data)
+
+    # -- good states, checkpoints -------------------------------------------------------------------------------------
+
+    def keep_good(self) -> None:
+        """Remember weights and buffers: the loss at them was finite."""
+        self._good = (self.step, self.flat.copy_state())
+
+    def fall_back(self) -> None:
+        """Return to the last state known to be good."""
+        self.step, state = self._good
+        self.flat.restore_state(state)
+        self.masks.mask_weights_()
+
+    def checkpoint(self) -> Checkpoint:
+        """Everything that ``load`` needs."""
+        done = self.done
+        rest = {
+            "masks": self.masks.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "batches": self.batches.state_dict(),
+            "clip_state": self.clip_state,
+            "seconds": self.seconds,
+            "rows": self.rows[: self.seen].clone(),
+            "evals": [(e.step, e.accuracy, e.loss, e.n, list(e.per_class)) for e in self.evals],
+            "marks": [(m.step, m.field, m.value, m.sender) for m in self.marks],
+            "done": None if done is None else (done.step, done.status, done.reason, done.seconds),
+        }
+        # cloned: the parameters share one storage, which would be written once for each of them
+        state = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+        return Checkpoint(self.experiment.digest, self.step, state, dict(self.masks.masks), rest)
+
+    def load(self, checkpoint: Checkpoint) -> None:
+        """Go on from ``checkpoint``. Raises CheckpointError if it is of another experiment."""
+        if checkpoint.digest != self.experiment.digest:
+            raise CheckpointError(
+                f"This checkpoint belongs to experiment {checkpoint.digest}, not to {self.experiment.digest}; "
+                "give another path, or resume=False to start anew."
+            )
+        rest = checkpoint.rest
+        with torch.no_grad():
+            load_weights_(self.model, checkpoint)
+        self.masks.load_state_dict(rest["masks"])
+        self.optimizer.load_state_dict(rest["optimizer"])
+        self.scaler.load_state_dict(rest["scaler"])
+        self.batches.load_state_dict(rest["batches"])
+        self.clip_state = rest["clip_state"]
+        self.step, self.seconds = checkpoint.step, rest["seconds"]
+        self.seen = len(rest["rows"])
+        self.rows[: self.seen] = rest["rows"].to(self.device)
+        self.evals = [EvalEvent(step, acc, loss, n, tuple(per)) for step, acc, loss, n, per in rest["evals"]]
+        for mark in rest["marks"]:
+            self._adopt(InterventionEvent(*mark))
+        self.done = None if rest["done"] is None else DoneEvent(*rest["done"])
+        if self.done is not None and self.done.status == "stopped":
+            self.done, self.evals = None, self.evals[:-1]  # a run that goes on was never looked at there
+        self.keep_good()
+
+    # -- small things -------------------------------------------------------------------------------------------------
+
+    def _adopt(self, mark: InterventionEvent) -> None:
+        self.marks.append(mark)
+        if mark.field == "clip_threshold":
+            assert self.clip is not None, "checked by check_intervention"
+            self.clip = self.clip.with_threshold(mark.value)
+        elif mark.field == "lr":
+            self._base_lr = mark.value
+        else:
+            self.masks.retarget(mark.value)
+
+    def _row_tail(self, step: int) -> torch.Tensor:
+        rate = lr_at(self.experiment.train, step, self._base_lr)
+        tail = (rate, self.masks.sparsity)
+        if tail != self._tail:
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
+            self._tail = tail
+            self._tail_row = torch.tensor(tail, device=self.device)
+        return self._tail_row
+
+
+def _start_of(experiment: Experiment) -> Checkpoint | None:
+    start = experiment.start
+    return None if start is None else load_checkpoint(start.path, sha256=start.sha256)
+
+
+def _by_step(
+    experiment: Experiment, interventions: Iterable[InterventionEvent]
+) -> dict[int, list[InterventionEvent]]:
+    found: dict[int, list[InterventionEvent]] = defaultdict(list)
+    for mark in interventions:
+        check_intervention(experiment, mark.field, mark.value)
+        found[mark.step].append(mark)
+    return dict(found)
+
+
+def _draws(module: nn.Module) -> bool:
+    """Whether a module's forward pass may draw random numbers in training."""
+    if isinstance(module, nn.MultiheadAttention | nn.RNNBase):
+        return float(module.dropout) > 0
+    return isinstance(module, nn.modules.dropout._DropoutNd | StochasticDepth) and module.p > 0
