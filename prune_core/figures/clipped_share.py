@@ -33,7 +33,7 @@ class ClippedShare:
 def clipped_share_data(history: pd.DataFrame, marks: Any = None, steps: int | None = None) -> ClippedShare:
     """From a run's history (step, clipped, cosine)."""
     clipped, cosine = history["clipped"].to_numpy(float), history["cosine"].to_numpy(float)
-    at = keep([clipped, cosine]) if len(clipped) else np.arange(0)
+    at = keep([clipped, cosine], limit=400) if len(clipped) else np.arange(0)
     calm = history[["clipped", "cosine"]].ewm(span=max(5, len(clipped) // 50)).mean().to_numpy(float)[at]
     step = history["step"].to_numpy()[at]
     return ClippedShare(step, clipped[at], cosine[at], calm[:, 0], calm[:, 1], marks_of(marks), steps)

@@ -12,6 +12,7 @@ from prune_core.figures.drawing import Plain, drawing, frame
 from prune_core.figures.palette import Palette, rgba
 from prune_core.figures.words import percent, plural
 
+SURE = 127
 POINTS = 400  # drawn; more would hide the regions
 SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "x", "star", "pentagon", "hexagon", "hourglass")
 
@@ -69,17 +70,17 @@ def draw_decision_boundary(data: DecisionBoundary, colours: Palette) -> Plain:
     scale: list[list[Any]] = []
     smooth: str | bool
     if data.count == 2:
-        # signed: -1 surely class 0, 0 on the boundary, 1 surely class 1
+        # signed: surely class 0, 0 on the boundary, surely class 1; whole numbers, four times fewer bytes to send
         sure = np.clip(2 * data.confidence - 1, 0, 1)
-        z = np.where(data.classes == 1, sure, -sure)
+        z = np.round(SURE * np.where(data.classes == 1, sure, -sure)).astype(np.int8)
         scale = [[0, rgba(inks[0], 0.5)], [0.5, rgba(colours.background, 1)], [1, rgba(inks[1], 0.5)]]
-        low, high, smooth = -1.0, 1.0, "best"
+        low, high, smooth = -SURE, SURE, "best"
     else:
-        z = data.classes + np.clip(data.confidence, 0, 0.999)
+        z = np.round(SURE * (data.classes + np.clip(data.confidence, 0, 0.99))).astype(np.int16)
         for c, ink in enumerate(inks):
             scale += [[c / data.count, rgba(ink, 0.05)], [(c + 0.9999) / data.count, rgba(ink, 0.5)]]
         scale[-1][0] = 1
-        low, high, smooth = 0.0, float(data.count), False
+        low, high, smooth = 0, SURE * data.count, False
     traces: list[Plain] = [
         {"type": "heatmap", "name": "region", "x": data.x, "y": data.y, "z": z, "zmin": low, "zmax": high,
          "zsmooth": smooth, "colorscale": scale, "showscale": False, "showlegend": False,

@@ -66,7 +66,12 @@ def frame(
     ``drag`` describes the line that can be taken by a handle (axis, value, and how it shows); it stands with ``alt`` in
     ``layout.meta``, where pages find both.
     """
+    for trace in traces:
+        if trace["type"] == "scatter":
+            # Plotly would add markers to short lines; a line of one point, though, needs one to be seen
+            trace.setdefault("mode", "lines" if len(trace["x"]) > 1 else "markers")
     meta: Plain = {"alt": alt}
+    hover = {"unifiedhovertitle": {"text": "step %{x}"}} if x == "step" else {}
     if drag is not None:
         meta["drag"] = drag
     return {
@@ -77,7 +82,7 @@ def frame(
             "uirevision": "keep",
             "showlegend": sum(t.get("showlegend", True) is not False for t in traces) > 1,
             **layout,
-            "xaxis": {"title": {"text": x}, **layout.get("xaxis", {})},
+            "xaxis": {"title": {"text": x}, **hover, **layout.get("xaxis", {})},
             "yaxis": {"title": {"text": y}, **layout.get("yaxis", {})},
             "meta": meta,
         },

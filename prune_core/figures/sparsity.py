@@ -38,7 +38,10 @@ def sparsity_data(
 ) -> Sparsity:
     """From a run's history (step, sparsity) and the schedule's (step, sparsity) pairs."""
     value = history["sparsity"].to_numpy(float)
-    at = keep([value]) if len(value) else np.arange(0)
+    # a stair: the steps at which it changes say all, and they are few
+    changes = np.flatnonzero(np.diff(value, prepend=np.nan)) if len(value) else np.arange(0)
+    at = np.unique(np.append(changes, len(value) - 1)) if len(value) else changes
+    at = at[keep([value[at]])] if len(at) else at
     planned = np.array(plan if plan is not None else [], dtype=float).reshape(-1, 2)
     planned = planned[keep([planned[:, 1]])] if len(planned) else planned
     return Sparsity(history["step"].to_numpy()[at], value[at], planned[:, 0], planned[:, 1], marks_of(marks), steps)

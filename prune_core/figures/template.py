@@ -27,6 +27,9 @@ def template(theme: Theme = "light") -> go.layout.Template:
         "ticklen": 4,
         "exponentformat": "power",
         "minorloglabels": "none",
+        "spikecolor": colours.axis,
+        "spikethickness": 1,
+        "spikedash": "solid",
     }
     return go.layout.Template(
         layout={

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-LIMIT = 1000  # points a line
+LIMIT = 600  # points a line: about one a pixel of a chart in two columns
 
 
 def keep(columns: Sequence[np.ndarray], limit: int = LIMIT) -> np.ndarray:

@@ -75,8 +75,9 @@ class Chart {
 
   prepare() {
     const { message, theme } = this;
-    let data = decode(message.data);
-    let { title, template, shapes = [], ...layout } = decode(message.layout);
+    const known = [];
+    let data = decode(message.data, known);
+    let { title, template, shapes = [], ...layout } = decode(message.layout, known);
     let drag = message.drag;
     if (message.theme) {
       template = LAB.templates[theme];

@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+# id of an array sent in this message -> (its number, the array: held, or another could get its id)
+Known = dict[int, tuple[int, np.ndarray]]
 SMALL = 6  # entries; below that a plain list is no longer than base64
 _INTEGERS = ("i1", "u1", "i2", "u2", "i4", "u4")
 _LIMITS = {kind: np.iinfo(kind) for kind in _INTEGERS}
@@ -32,46 +34,48 @@ def encode(figure: Any, **more: Any) -> bytes:
     theme = meta.get("theme", "") if isinstance(meta, Mapping) else ""
     if theme:
         layout.pop("template", None)
-    body = json.dumps(
-        {"data": _slim(list(plain.get("data") or ())), "layout": _slim(layout), "theme": theme, **_slim(more)},
-        separators=(",", ":"),
-        allow_nan=False,
-    ).encode()
+    known: Known = {}
+    content = {"data": _slim(list(plain.get("data") or ()), known), "layout": _slim(layout, known), "theme": theme}
+    content.update(_slim(more, known))
+    body = json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
     digest = hashlib.blake2b(body, digest_size=8).hexdigest()
     return b'{"id":"' + digest.encode() + b'",' + body[1:]
 
 
-def _slim(value: Any) -> Any:
+def _slim(value: Any, known: Known) -> Any:
+    """``value`` in JSON's types. ``known`` holds the arrays sent so far: lines that share their x send it once."""
     if isinstance(value, Mapping):
         if "bdata" in value:  # plotly.py's own typed array, usually float64
-            return _array(_typed(value))
-        return {str(key): _slim(inner) for key, inner in value.items()}
+            return _array(_typed(value), known)
+        return {str(key): _slim(inner, known) for key, inner in value.items()}
     if isinstance(value, np.ndarray):
-        return _array(value)
+        return _array(value, known)
     if isinstance(value, (list, tuple)):
         if len(value) > SMALL and all(type(v) in (int, float) for v in value):
-            return _array(np.asarray(value))
-        return [_slim(inner) for inner in value]
+            return _array(np.asarray(value), known)
+        return [_slim(inner, known) for inner in value]
     if isinstance(value, np.generic):
-        return _slim(value.item())
+        return _slim(value.item(), known)
     if isinstance(value, float):
         return _round(value)
     if hasattr(value, "to_plotly_json"):
-        return _slim(value.to_plotly_json())
+        return _slim(value.to_plotly_json(), known)
     if hasattr(value, "to_numpy"):
-        return _array(value.to_numpy())
+        return _array(value.to_numpy(), known)
     return value
 
 
-def _array(values: np.ndarray) -> Any:
-    if values.dtype.kind not in "biuf":
-        return [_slim(v) for v in values.tolist()]
-    if values.size <= SMALL:
-        return [_slim(v) for v in values.tolist()]
+def _array(values: np.ndarray, known: Known) -> Any:
+    if values.dtype.kind not in "biuf" or values.size <= SMALL:
+        return [_slim(v, known) for v in values.tolist()]
+    if id(values) in known:
+        return {"same": known[id(values)][0]}
+    known[id(values)] = (len(known), values)
     kind = _narrow(values)
     packed: dict[str, Any] = {
         "dtype": kind,
         "bdata": base64.b64encode(np.ascontiguousarray(values, dtype=f"<{kind}").tobytes()).decode(),
+        "as": known[id(values)][0],
     }
     if values.ndim > 1:
         packed["shape"] = ",".join(map(str, values.shape))

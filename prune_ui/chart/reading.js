@@ -5,18 +5,20 @@ const KINDS = {
   f4: Float32Array, f8: Float64Array,
 };
 
-/** Base64 typed arrays to typed arrays, rows for two dimensions; everything else as it is. */
-function decode(value) {
-  if (Array.isArray(value)) return value.map(decode);
+/** Base64 typed arrays to typed arrays, rows for two dimensions; everything else as it is. `known` are those seen. */
+function decode(value, known) {
+  if (Array.isArray(value)) return value.map((v) => decode(v, known));
   if (value === null || typeof value !== "object") return value;
+  if (typeof value.same === "number") return known[value.same];
   if (typeof value.bdata === "string") {
     const bytes = Uint8Array.from(atob(value.bdata), (c) => c.charCodeAt(0));
     const flat = new KINDS[value.dtype](bytes.buffer);
-    if (!value.shape) return flat;
-    const [rows, columns] = value.shape.split(",").map(Number);
-    return Array.from({ length: rows }, (_, r) => flat.subarray(r * columns, (r + 1) * columns));
+    const [rows, columns] = (value.shape ?? "").split(",").map(Number);
+    const whole = columns ? Array.from({ length: rows }, (_, r) => flat.subarray(r * columns, (r + 1) * columns)) : flat;
+    known[value.as] = whole;
+    return whole;
   }
-  return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, decode(v)]));
+  return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, decode(v, known)]));
 }
 
 const HEX = /#[0-9a-f]{6}\b/gi;

@@ -196,7 +196,7 @@ def test_decision_boundary_keeps_the_grid_and_at_most_400_points() -> None:
     assert (data.x[0], data.x[-1], data.y[0], data.y[-1]) == (-3, 3, -2, 2)
     assert len(data.points) == 400 and data.count == 2 and data.confidence.max() == 1
     z = np.asarray(figures.draw_decision_boundary(data).data[0].z)
-    assert z[0, 0] == -1 and z[0, 59] == 1  # surely the one, surely the other
+    assert z[0, 0] == -127 and z[0, 59] == 127  # surely the one, surely the other
 
 
 def test_overlay_refuses_what_it_cannot_show() -> None:

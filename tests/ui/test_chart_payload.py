@@ -40,6 +40,14 @@ def test_two_dimensions_keep_their_shape() -> None:
     assert packed["shape"] == "3,4" and (values(packed) == z).all()
 
 
+def test_lines_that_share_their_x_send_it_once() -> None:
+    x = np.arange(500)
+    first, second = read(encode({"data": [{"x": x, "y": x * 0.5}, {"x": x, "y": x * 0.25}]}))["data"]
+    assert second["x"] == {"same": first["x"]["as"]} and second["y"]["as"] != first["y"]["as"]
+    lists = read(encode({"data": [{"x": [float(i)] * 9} for i in range(50)]}))["data"]
+    assert [values(t["x"])[0] for t in lists] == list(range(50))  # short-lived arrays are not taken for one another
+
+
 def test_numbers_that_json_cannot_hold_become_gaps() -> None:
     message = encode({"data": [{"y": [1.0, math.nan, math.inf]}], "layout": {"width": math.nan}})
     assert read(message)["data"][0]["y"] == [1.0, None, None]
