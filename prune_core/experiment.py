@@ -35,7 +35,7 @@ class Training(Settings):
 
     steps: int = setting(400, ge=1, le=10_000_000, help="Updates of the weights.", unit="steps")
     batch_size: int = setting(64, ge=1, le=65_536, help="Examples averaged in one update.", unit="examples")
-    lr: float = setting(0.1, gt=0, le=1000, log=True, help="Learning rate: how far one update goes.")
+    lr: float = setting(0.1, gt=0, le=1000, log=True, label="Learning rate", help="How far one update goes.")
     seed: int = setting(0, ge=0, lt=2**31, help="Decides initial weights, order of data and every random choice.")
     optimizer: Optimizer = setting("sgd", help="The rule that turns a gradient into an update.")
     momentum: float = setting(0.9, ge=0, lt=1, help="Share of the last update that goes on (SGD).", advanced=True)
@@ -43,13 +43,13 @@ class Training(Settings):
     weight_decay: float = setting(0.0, ge=0, le=1, help="Pull of every weight towards zero.", advanced=True)
     beta1: float = setting(0.9, ge=0, lt=1, help="Memory of the mean gradient (Adam, AdamW).", advanced=True)
     beta2: float = setting(0.999, ge=0, lt=1, help="Memory of the squared gradient (Adam, AdamW).", advanced=True)
-    lr_schedule: LrSchedule = setting("constant", help="How the learning rate changes over the run.", advanced=True)
+    lr_schedule: LrSchedule = setting(
+        "constant", label="Learning rate schedule", help="How the learning rate changes over the run.", advanced=True
+    )
     lr_step_every: int = setting(
         200, ge=1, le=10_000_000, help="Steps between two drops ('step' schedule).", unit="steps", advanced=True
     )
-    lr_step_factor: float = setting(
-        0.1, gt=0, le=1, help="Factor of each drop ('step' schedule).", advanced=True
-    )
+    lr_step_factor: float = setting(0.1, gt=0, le=1, help="Factor of each drop ('step' schedule).", advanced=True)
     warmup: int = setting(
         0, ge=0, le=10_000_000, help="Steps over which the rate rises from 0.", unit="steps", advanced=True
     )
@@ -225,7 +225,9 @@ def _apply(value: Any, tree: dict[str, Any], trail: str, whole: Experiment) -> A
         if name not in type(value).model_fields:
             raise UnknownNameError("field", trail + name, _paths(whole))
         new[name] = (
-            change.value if isinstance(change, _Leaf) else _apply(getattr(value, name), change, f"{trail}{name}.", whole)
+            change.value
+            if isinstance(change, _Leaf)
+            else _apply(getattr(value, name), change, f"{trail}{name}.", whole)
         )
     return value.replace(**new)
 

@@ -20,7 +20,7 @@ class ValueClip(ClipStrategy):
     """Limits every entry of the gradient to [-threshold, threshold]; this turns the direction."""
 
     threshold: float = setting(
-        0.01, gt=0, le=1e6, log=True, help="Largest absolute value an entry may keep.", label="α"
+        0.01, gt=0, le=1e6, log=True, help="Largest absolute value an entry may keep.", label="Threshold α"
     )
 
     def _apply_(self, grads: FlatGradients, state: dict[str, Any]) -> None:

@@ -62,6 +62,7 @@ def template(theme: Theme = "light") -> go.layout.Template:
                 "itemwidth": 30,
                 "traceorder": "normal",
             },
+            "annotationdefaults": {"font": {"color": colours.muted}},
             "hoverlabel": {
                 "bgcolor": colours.surface,
                 "bordercolor": colours.axis,

@@ -8,6 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -15,10 +16,10 @@ from torch.nn import functional as F
 from prune_core.data import Dataset
 from prune_core.data.cache import Cache
 from prune_core.errors import ConfigError, LabError, UnknownNameError
-from prune_core.events import WEIGHT_BINS
 from prune_core.jobs.preview import LayerPicture, LayerView, PreviewReply, PreviewRequest
 from prune_core.jobs.worker import store
 from prune_core.pruning import Criterion, Masks, WeightIndex, apply_masks_, make_masks, prunable
+from prune_core.pruning.index import Histogram
 from prune_core.seeding import generator
 from prune_core.tracking import checkpoint_path
 from prune_core.training import Evaluation, evaluate, load_checkpoint, restore_model
@@ -107,11 +108,14 @@ class Loaded:
             dense = self._dense[n]
             more = removed != self._gone
             accuracy = self._measure(self._masks(scores, removed, list(removed)), n) if more else dense
+        picture = None
+        if request.picture:
+            picture = self._picture(layer, self._masks(scores, removed, [layer])[layer], index.histogram(layer))
         return PreviewReply(
             sparsity=sum(removed.values()) / index.total,
             threshold=max((t for t in shown if t is not None), default=None),
             layers=layers,
-            picture=self._picture(layer, self._masks(scores, removed, [layer])[layer]) if request.picture else None,
+            picture=picture,
             accuracy=accuracy,
             dense=dense,
             step=self.step,
@@ -138,19 +142,17 @@ class Loaded:
                 masks |= make_masks({name: scores[name]}, k / n, "layer", keep=self.keep)
         return masks
 
-    def _picture(self, name: str, mask: Tensor) -> LayerPicture:
-        weight = self.weights[name]
-        reach = float(weight.abs().max()) or 1.0
-        kept = torch.histc(weight[mask], WEIGHT_BINS, -reach, reach)
-        everything = torch.histc(weight, WEIGHT_BINS, -reach, reach)
+    def _picture(self, name: str, mask: Tensor, everything: Histogram) -> LayerPicture:
+        low, high = float(everything.edges[0]), float(everything.edges[-1])
+        kept = torch.histc(self.weights[name][mask], len(everything.counts), low, high).to(torch.int32).numpy()
         table = mask.reshape(mask.shape[0], -1).float()
         size = min(PICTURE, table.shape[0]), min(PICTURE, table.shape[1])
         share = F.adaptive_avg_pool2d(table[None], size)[0]
         return LayerPicture(
             name,
-            (-reach, reach),
-            kept.to(torch.int32).numpy(),
-            (everything - kept).to(torch.int32).numpy(),
+            (low, high),
+            kept,
+            everything.counts.astype(np.int32) - kept,
             (share * 255).round().to(torch.uint8).numpy(),
         )
 

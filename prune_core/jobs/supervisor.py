@@ -20,13 +20,12 @@ from distributed.core import rpc
 from distributed.diagnostics.plugin import SchedulerPlugin
 from distributed.scheduler import WorkerState
 
-from prune_core.events import ENDED
+from prune_core.events import ENDED, Status
 from prune_core.jobs import place
 from prune_core.jobs.worker import execute_run
 from prune_core.tracking import Store
 
 TICK_S = 1.0  # how often the store is looked at when nobody wakes the supervisor
-STALE_S = 5.0  # a run without a heartbeat for so long has lost its process
 PATIENCE_S = 5.0  # how long a run may take to follow a stop before its process is ended
 KILL_S = 0.5  # what a worker process gets to close by itself
 
@@ -42,7 +41,7 @@ class Job:
     task: asyncio.Task[None] | None = None
     heard: int = 0  # last control seen
     overdue: float | None = None  # since when it should have been over, by the monotonic clock
-    verdict: tuple[str, str] | None = None  # status and reason to write when its worker is gone
+    verdict: tuple[Status, str] | None = None  # status and reason to write when its worker is gone
 
 
 class Supervisor(SchedulerPlugin):
@@ -64,8 +63,7 @@ class Supervisor(SchedulerPlugin):
     async def start(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
         self._woken = asyncio.Event()
-        self._busy_at = self._reap_from = time.monotonic()
-        self._clock = time.time()
+        self._busy_at = time.monotonic()
         self._store = await asyncio.to_thread(Store, self.store_url)
         scheduler.handlers["prune_lab"] = self.answer
         self._loop = asyncio.create_task(self._supervise())
@@ -177,12 +175,8 @@ class Supervisor(SchedulerPlugin):
 
     async def _look_after(self) -> None:
         """Mark runs without a process, and end processes whose run should be over."""
-        now, clock = time.monotonic(), time.time()
-        if clock - self._clock > STALE_S:  # a laptop slept: give everybody time to give a sign of life again
-            self._reap_from = now + 2 * STALE_S
-        self._clock = clock
-        if now >= self._reap_from:
-            await asyncio.to_thread(self._store.reap, STALE_S)
+        now = time.monotonic()
+        await asyncio.to_thread(self._store.reap)
         for job in list(self._jobs.values()):
             if job.overdue is None and await asyncio.to_thread(self._should_end, job):
                 job.overdue = now
@@ -202,7 +196,7 @@ class Supervisor(SchedulerPlugin):
                 return True
         return self._store.run(job.run_id).status in ENDED
 
-    async def _end(self, job: Job, status: str, reason: str) -> None:
+    async def _end(self, job: Job, status: Status, reason: str) -> None:
         """Write how a run ended whose process can no longer do it. One that was not claimed yet stays in the queue."""
         await asyncio.to_thread(self._store.fail, job.run_id, status, reason)
 

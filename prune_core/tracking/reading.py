@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 
 import numpy as np
 import pandas as pd
@@ -27,20 +28,26 @@ NUMBERS = (
     *("threshold", "target", "lr", "accuracy", "loss", "sparsity", "created", "started", "ended", "deleted"),
 )
 
+SAMPLE = "sample-"  # how the ids of sample runs begin
+
 runs, chunks, evals, marks = schema.runs, schema.chunks, schema.evals, schema.marks
 snapshots, controls = schema.snapshots, schema.controls
 
 
 class Reader:
-    """Reads the runs of one database."""
+    """Reads runs: those of the database, and the sample runs beside it."""
 
-    def __init__(self, database: Database, *, read_only: bool = False) -> None:
-        self._database, self._read_only = database, read_only
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def _reading(self, run_id: str) -> AbstractContextManager[Connection]:
+        """A transaction on the database that holds the run."""
+        return self._database.reading()
 
     # --- runs ---------------------------------------------------------------------------------------------------------
     def run(self, run_id: str) -> RunRecord:
         """The run of that id. Raises RunNotFoundError."""
-        with self._database.reading() as connection:
+        with self._reading(run_id) as connection:
             return self._run(connection, run_id)
 
     def runs(
@@ -75,7 +82,7 @@ class Reader:
 
         With ``limit`` at most so many rows, the extremes of every column among them.
         """
-        with self._database.reading() as connection:
+        with self._reading(run_id) as connection:
             rows = self._rows(connection, run_id, after)
         return frame_of_rows(rows if limit is None else extremes(rows, limit))
 
@@ -88,18 +95,18 @@ class Reader:
         mine = select(func.max(evals.c.id)).where(evals.c.run_id == run_id)
         there = mine.where(evals.c.step == after).scalar_subquery()
         earlier = mine.where(evals.c.step < after).scalar_subquery()
-        with self._database.reading() as connection:
+        with self._reading(run_id) as connection:
             return self._evals(connection, run_id, evals.c.id > func.coalesce(there, earlier, 0))[0]
 
     def marks(self, run_id: str) -> pd.DataFrame:
         """A row an intervention, in order: step (the first to use the value), field, value, sender."""
-        with self._database.reading() as connection:
+        with self._reading(run_id) as connection:
             return self._marks(connection, run_id, 0)[0]
 
     def masks(self, run_id: str) -> pd.DataFrame:
         """A row a change of masks (of many, an even choice): step, sparsity, target, kept and thresholds by layer."""
         table = schema.masks
-        with self._database.reading() as connection:
+        with self._reading(run_id) as connection:
             query = select(table.c.data).where(table.c.run_id == run_id).order_by(table.c.step)
             found = [json.loads(bytes(data)) for data in connection.execute(query).scalars()]
         return pd.DataFrame(found, columns=["step", "sparsity", "target", "kept", "thresholds"])
@@ -107,18 +114,18 @@ class Reader:
     def snapshot_steps(self, run_id: str) -> list[int]:
         """Steps whose snapshot is kept, ascending."""
         query = select(snapshots.c.step).where(snapshots.c.run_id == run_id).order_by(snapshots.c.step)
-        with self._database.reading() as connection:
+        with self._reading(run_id) as connection:
             return list(connection.execute(query).scalars())
 
     def snapshot(self, run_id: str, step: int | None = None) -> SnapshotEvent | None:
         """The snapshot of ``step``, by default the newest; None where there is none."""
-        with self._database.reading() as connection:
+        with self._reading(run_id) as connection:
             return self._snapshot(connection, run_id, -1, step)
 
     def live(self, run_id: str, since: Cursor | None = None) -> LiveDelta:
         """Everything that is new since ``since`` (the last delta's cursor), of one moment. Raises RunNotFoundError."""
         since = since or Cursor()
-        with self._database.reading() as connection:
+        with self._reading(run_id) as connection:
             record = self._run(connection, run_id)
             restart = record.attempt != since.attempt
             if restart:
@@ -148,7 +155,7 @@ class Reader:
             .where(c.run_id == run_id, c.id > after_id)
             .order_by(c.id)
         )
-        with self._database.reading() as connection:
+        with self._reading(run_id) as connection:
             return [ControlRecord(*row) for row in connection.execute(query)]
 
     # --- within one transaction ---------------------------------------------------------------------------------------
@@ -156,7 +163,7 @@ class Reader:
         row = connection.execute(select(runs).where(runs.c.id == run_id)).mappings().first()
         if row is None:
             raise RunNotFoundError(f"There is no run {run_id!r} in this store.")
-        return record_of(row, read_only=self._read_only)
+        return record_of(row, read_only=is_sample(run_id))
 
     def _queue(self, connection: Connection) -> pd.DataFrame:
         c = runs.c
@@ -218,6 +225,11 @@ class Reader:
     def _frame(self, query: Select[tuple[object, ...]], names: Iterable[str]) -> pd.DataFrame:
         with self._database.reading() as connection:
             return pd.DataFrame([tuple(row) for row in connection.execute(query)], columns=list(names))
+
+
+def is_sample(run_id: str) -> bool:
+    """Whether the id is that of a sample run, which nobody may change."""
+    return run_id.startswith(SAMPLE)
 
 
 def frame_of_rows(rows: np.ndarray) -> pd.DataFrame:

@@ -67,9 +67,7 @@ def load_checkpoint(path: Path | str, sha256: str = "") -> Checkpoint:
         content = torch.load(path, map_location="cpu", weights_only=True)
         if content["format"] != FORMAT:
             raise CheckpointError(f"{path} has format {content['format']}; this version reads format {FORMAT}.")
-        return Checkpoint(
-            content["digest"], content["step"], content["model_state"], content["masks"], content["rest"]
-        )
+        return Checkpoint(content["digest"], content["step"], content["model_state"], content["masks"], content["rest"])
     except (RuntimeError, EOFError, KeyError, TypeError, OSError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
         raise CheckpointError(f"{path} is not a whole checkpoint of this lab: {_short(error)}") from None
 

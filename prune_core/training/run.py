@@ -136,7 +136,9 @@ def sweep(
     ``pc.sweep(exp, {"prune.schedule.final": [0.5, 0.9], "train.seed": range(3)})`` makes six runs.
     """
     values = [list(v) for v in grid.values()]
-    chosen = [experiment.with_(**dict(zip(grid, combination, strict=True))) for combination in itertools.product(*values)]
+    chosen = [
+        experiment.with_(**dict(zip(grid, combination, strict=True))) for combination in itertools.product(*values)
+    ]
     return (run(one, progress=progress) for one in chosen)
 
 

@@ -249,9 +249,7 @@ def _start_of(experiment: Experiment) -> Checkpoint | None:
     return None if start is None else load_checkpoint(start.path, sha256=start.sha256)
 
 
-def _by_step(
-    experiment: Experiment, interventions: Iterable[InterventionEvent]
-) -> dict[int, list[InterventionEvent]]:
+def _by_step(experiment: Experiment, interventions: Iterable[InterventionEvent]) -> dict[int, list[InterventionEvent]]:
     found: dict[int, list[InterventionEvent]] = defaultdict(list)
     for mark in interventions:
         check_intervention(experiment, mark.field, mark.value)

@@ -1,0 +1,363 @@
+"""The live store: runs, what they left, and what they are told.
+
+Who executes a run holds its token, and every write of theirs checks it in the same transaction: a run that was given to
+somebody else, cancelled or found dead cannot be written to by the one before.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from prune_core.errors import ConfigError, StoreError, UnknownNameError
+from prune_core.events import ENDED, EvalEvent, InterventionEvent, InterventionField, MaskEvent, Status
+from prune_core.experiment import Experiment
+from prune_core.tracking import sample, schema, writing
+from prune_core.tracking.alive import Process
+from prune_core.tracking.database import Database
+from prune_core.tracking.home import checkpoint_path, run_folder, store_url
+from prune_core.tracking.reading import Reader, is_sample
+from prune_core.tracking.records import RunRecord, columns_of, number
+
+ACTIVE = ("running", "paused")
+AGAIN = ("failed", "stopped", "cancelled")  # what may be queued once more
+COMMANDS = ("pause", "resume", "step", "stop", *(f"set:{field}" for field in get_args(InterventionField)))
+STALE_S = 5.0
+WAIT_POLL_S = 0.05
+
+runs, controls = schema.runs, schema.controls
+
+
+class Store(Reader):
+    """The live store at ``url``, by default ``store_url()``: SQLite, or PostgreSQL where several machines write.
+
+    May be used from many threads and processes at once. Raises StoreUnavailableError, a sentence, where it cannot be
+    opened, and from any method where the database is full, read-only or away. Sample runs can be read like others.
+    """
+
+    def __init__(self, url: str | None = None) -> None:
+        self.url = url or store_url()
+        super().__init__(Database(self.url))
+        self._samples = sample.Samples()
+        self._seen: dict[str, tuple[float | None, float]] = {}  # by run: its heartbeat, and since when it is that
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"Store({self._database.name})"
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._database.close()
+
+    def _reading(self, run_id: str) -> AbstractContextManager[Connection]:
+        return self._samples.reading(run_id) if is_sample(run_id) else self._database.reading()
+
+    # --- for whoever wants a run --------------------------------------------------------------------------------------
+    def create(
+        self,
+        experiment: Experiment,
+        *,
+        name: str = "",
+        owner: str = "",
+        priority: int = 0,
+        parent: str | None = None,
+        checkpoint: Path | str | None = None,
+    ) -> str:
+        """Queue a run and return its id: 12 hex digits, in the order of time.
+
+        ``parent`` is the run that this one was made from. With ``checkpoint``, of the same experiment, the run goes on
+        from a copy of it. Raises ConfigError for an experiment with a part that is not registered, CheckpointError for
+        a checkpoint of another one.
+        """
+        values = {
+            **columns_of(experiment),
+            "name": writing.clean(name, 120),
+            "owner": writing.clean(owner, 64),
+            "priority": priority,
+            "parent": parent,
+            "status": "queued",
+        }
+        while True:
+            run_id = writing.new_id()
+            if checkpoint is not None:
+                writing.copy_checkpoint(checkpoint, experiment.digest, checkpoint_path(run_id))
+            try:
+                with self._database.writing() as connection:
+                    connection.execute(insert(runs).values(id=run_id, created=time.time(), **values))
+                return run_id
+            except IntegrityError:  # another process took this id in the same millisecond
+                continue
+
+    def send(self, run_id: str, command: str, value: float | None = None, sender: str = "") -> int:
+        """Tell a run to pause, resume, step (``value`` times), stop or set:FIELD (to ``value``); returns at once.
+
+        Raises StoreError where the run has ended.
+        """
+        if command not in COMMANDS:
+            raise UnknownNameError("command", command, COMMANDS)
+        if command.startswith("set:") and value is None:
+            raise ConfigError(f"{command} needs a value, got None.")
+        _changeable(run_id)
+        with self._database.writing() as connection:
+            status = self._run(connection, run_id).status
+            if status in ENDED:
+                raise StoreError(f"Run {run_id} cannot be told to {command}: it has ended ({status}).")
+            told = insert(controls).values(
+                run_id=run_id, command=command, value=value, sender=writing.clean(sender, 120), created=time.time()
+            )
+            return int(connection.execute(told).inserted_primary_key[0])
+
+    def cancel(self, run_id: str, owner: str) -> None:
+        """Take a run out of the queue, or end it where it runs, at once. Raises StoreError unless ``owner`` owns it."""
+        _changeable(run_id)
+        record = self.run(run_id)
+        if record.owner != owner:
+            raise StoreError(f"Run {run_id} belongs to {record.owner or 'nobody'}: only its owner can cancel it.")
+        with self._database.writing() as connection:
+            self._end(connection, run_id, ("queued", *ACTIVE), "cancelled", "cancelled on request")
+
+    def requeue(self, run_id: str) -> None:
+        """Queue a failed, stopped or cancelled run again. It goes on from its last checkpoint: later steps are gone.
+
+        Interventions stay, and happen again at their steps.
+        """
+        _changeable(run_id)
+        with self._database.writing() as connection:
+            record = self._run(connection, run_id)
+            if record.status not in AGAIN:
+                raise StoreError(f"Run {run_id} is {record.status}: only {', '.join(AGAIN)} runs can be queued again.")
+            writing.truncate(connection, run_id, record.checkpoint)
+            connection.execute(delete(controls).where(controls.c.run_id == run_id))  # meant for the attempt before
+            connection.execute(
+                update(runs)
+                .where(runs.c.id == run_id)
+                .values(status="queued", reason="", attempt=record.attempt + 1, token="", worker="", pid=None)
+                .values(ended=None, heartbeat=None, summary="{}", publishing="")
+            )
+
+    def wait(self, run_id: str, statuses: Iterable[str] = ENDED, timeout: float | None = None) -> Status:
+        """Block until the run has one of ``statuses`` and return it. Raises StoreError after ``timeout`` seconds."""
+        wanted, began = tuple(statuses), time.monotonic()
+        while (status := self.run(run_id).status) not in wanted:
+            if timeout is not None and time.monotonic() - began > timeout:
+                raise StoreError(f"Run {run_id} is still {status} after {timeout:g} s, not {' or '.join(wanted)}.")
+            time.sleep(WAIT_POLL_S)
+        return status
+
+    # --- for whoever executes it --------------------------------------------------------------------------------------
+    def claim(self, run_id: str, token: str, worker: str = "") -> bool:
+        """Take a queued run; False where somebody else was faster, or it does not wait any more."""
+        now, me = time.time(), Process.current()
+        with self._database.writing() as connection:
+            taken = connection.execute(
+                update(runs)
+                .where(runs.c.id == run_id, runs.c.status == "queued", runs.c.deleted.is_(None))
+                .values(status="running", token=token, worker=writing.clean(worker, 120), heartbeat=now, started=now)
+                .values(machine=me.machine, pid=me.pid, pid_started=me.started)
+            )
+            return taken.rowcount == 1
+
+    def heartbeat(self, run_id: str, token: str) -> None:
+        """Say that the run is alive. Raises OwnershipLostError like all that needs the token."""
+        with self._database.writing() as connection:
+            writing.own(connection, run_id, token)
+
+    def set_status(self, run_id: str, token: str, status: Status, reason: str = "") -> None:
+        """Say that the run holds ("paused") or goes on ("running")."""
+        self.append(run_id, token, status=status, reason=reason)
+
+    def append(
+        self,
+        run_id: str,
+        token: str,
+        *,
+        steps: Sequence[Sequence[float]] | np.ndarray = (),
+        evals: Sequence[EvalEvent] = (),
+        snapshots: Sequence[tuple[int, bytes]] = (),
+        masks: Sequence[MaskEvent] = (),
+        marks: Sequence[InterventionEvent] = (),
+        status: Status | None = None,
+        reason: str | None = None,
+        checkpoint: int | None = None,
+        warning: str = "",
+    ) -> None:
+        """Record what happened, all or nothing. ``steps`` are rows of step and STEP_FIELDS, ascending.
+
+        What is there already stays as it is, so that a write whose answer was lost can be made again.
+        """
+        if status is not None and status not in ACTIVE:
+            raise ConfigError(f"status must be 'running' or 'paused' here, got {status!r}; finish() ends a run.")
+        rows = np.asarray(steps, dtype=float).reshape(-1, schema.WIDTH)
+        values: dict[str, Any] = {"status": status, "reason": reason, "checkpoint": checkpoint}
+        if len(rows):
+            values |= {"step": int(rows[-1, 0]), "sparsity": number(rows[-1, -1])}
+        if evals:
+            values |= {"accuracy": number(evals[-1].accuracy), "loss": number(evals[-1].loss)}
+        if warning:
+            values["summary"] = json.dumps({"warning": warning})
+        with self._database.writing() as connection:
+            writing.own(connection, run_id, token, **{k: v for k, v in values.items() if v is not None})
+            writing.add_steps(connection, run_id, rows)
+            writing.add_evals(connection, run_id, evals)
+            writing.add_marks(connection, run_id, marks)
+            writing.add_pictures(connection, schema.snapshots, run_id, snapshots, writing.MOST_SNAPSHOTS)
+            writing.add_pictures(connection, schema.masks, run_id, writing.packed(masks), writing.MOST_MASKS)
+
+    def truncate(self, run_id: str, token: str, after_step: int) -> None:
+        """Take back what was recorded after ``after_step``. Readers see another attempt where something was."""
+        with self._database.writing() as connection:
+            writing.own(connection, run_id, token)
+            if writing.truncate(connection, run_id, after_step):
+                connection.execute(update(runs).where(runs.c.id == run_id).values(attempt=runs.c.attempt + 1))
+
+    def finish(self, run_id: str, token: str, status: Status, reason: str, summary: dict[str, Any]) -> None:
+        """End a run and give its token back. ``summary`` may hold accuracy, loss and sparsity for the tables."""
+        if status not in ENDED:
+            raise ConfigError(f"status must be one of {', '.join(ENDED)}, got {status!r}.")
+        found = {k: number(summary[k]) for k in ("accuracy", "loss", "sparsity") if k in summary}
+        with self._database.writing() as connection:
+            writing.own(connection, run_id, token, summary=json.dumps(summary), **found)
+            self._end(connection, run_id, ACTIVE, status, reason)
+
+    # --- for whoever looks after them ---------------------------------------------------------------------------------
+    def fail(self, run_id: str, status: Status, reason: str) -> bool:
+        """End a run whose process cannot do it any more; one that waits or has ended stays as it is."""
+        with self._database.writing() as connection:
+            return self._end(connection, run_id, ACTIVE, status, reason)
+
+    def reap(self, older_than_s: float = STALE_S) -> list[str]:
+        """Mark running and paused runs whose process is gone as failed; returns their ids. Call it again and again.
+
+        Gone is one whose heartbeat this Store has seen stand still for so long (by its own clock: a laptop that slept
+        and two machines that disagree on the time do no harm), or whose process ended on this machine.
+        """
+        now, clock, c = time.time(), time.monotonic(), runs.c
+        with self._database.reading() as connection:
+            columns = (c.id, c.token, c.heartbeat, c.worker, c.machine, c.pid, c.pid_started, c.step, c.checkpoint)
+            active = connection.execute(select(*columns).where(c.status.in_(ACTIVE))).all()
+        with self._lock:
+            before, self._seen = self._seen, {}
+            for run in active:
+                beat, since = before.get(run.id, (None, clock))
+                self._seen[run.id] = (run.heartbeat, since if beat == run.heartbeat else clock)
+            still = {run_id: clock - since for run_id, (_, since) in self._seen.items()}
+        found = []
+        for run in active:
+            ended = Process(run.machine, run.pid, run.pid_started).gone and now - run.heartbeat >= older_than_s
+            if not ended and still[run.id] < older_than_s:
+                continue
+            on = f"from the checkpoint at step {run.checkpoint}" if run.checkpoint else "from the start"
+            reason = (
+                f"the process that ran it ({run.worker or 'in this program'}, {run.pid}) stopped answering "
+                f"at step {run.step}; retry goes on {on}"
+            )
+            with self._database.writing() as connection:
+                # only if it still is the attempt that was seen, and has not moved since
+                if self._end(connection, run.id, ACTIVE, "failed", reason, token=run.token, heartbeat=run.heartbeat):
+                    found.append(run.id)
+        return found
+
+    def delete(self, run_ids: Iterable[str], owner: str | None = None) -> None:
+        """Hide ended runs; ``restore`` brings them back, ``purge`` removes them for good.
+
+        Raises StoreError, and hides none, where one is active, a sample, or with ``owner`` somebody else's.
+        """
+        ids = list(run_ids)
+        for run_id in ids:
+            _changeable(run_id)
+        with self._database.writing() as connection:
+            for run_id in ids:
+                record = self._run(connection, run_id)
+                if record.status not in ENDED:
+                    raise StoreError(f"Run {run_id} is {record.status}: stop it before deleting it.")
+                if owner is not None and record.owner != owner:
+                    raise StoreError(f"Run {run_id} belongs to {record.owner or 'nobody'}: only its owner deletes it.")
+            connection.execute(update(runs).where(runs.c.id.in_(ids)).values(deleted=time.time()))
+
+    def restore(self, run_ids: Iterable[str]) -> None:
+        """Undo ``delete``."""
+        with self._database.writing() as connection:
+            connection.execute(update(runs).where(runs.c.id.in_(list(run_ids))).values(deleted=None))
+
+    def purge(self, older_than_s: float = 0.0) -> list[str]:
+        """Remove runs deleted so long ago, with their files; returns their ids. There is no way back.
+
+        The checkpoint of a run that another one starts from stays.
+        """
+        with self._database.writing() as connection:
+            old = select(runs.c.id).where(runs.c.deleted <= time.time() - older_than_s)
+            gone = list(connection.execute(old).scalars())
+            for table in schema.PARTS:
+                connection.execute(delete(table).where(table.c.run_id.in_(gone)))
+            connection.execute(delete(runs).where(runs.c.id.in_(gone)))
+            named = {i for i in gone if connection.execute(select(runs.c.id).where(runs.c.experiment.contains(i))).first()}
+        for run_id in set(gone) - named:
+            shutil.rmtree(run_folder(run_id), ignore_errors=True)
+        return gone
+
+    # --- MLflow -------------------------------------------------------------------------------------------------------
+    def set_publishing(self, run_id: str, publishing: str, published: str | None = None) -> None:
+        """Note how publishing goes: "waiting", "" when done (with MLflow's id in ``published``), or why it failed."""
+        values = {"publishing": writing.clean(publishing, 400)}
+        with self._database.writing() as connection:
+            connection.execute(
+                update(runs)
+                .where(runs.c.id == run_id)
+                .values(**values, **({} if published is None else {"published": published}))
+            )
+
+    def to_publish(self) -> list[str]:
+        """Ended runs that wait to be published, oldest first."""
+        query = select(runs.c.id).where(runs.c.publishing == "waiting", runs.c.status.in_(ENDED)).order_by(runs.c.id)
+        with self._database.reading() as connection:
+            return list(connection.execute(query).scalars())
+
+    # --- sample runs --------------------------------------------------------------------------------------------------
+    def samples(self) -> list[RunRecord]:
+        """The sample runs that ship with the lab, and those imported into this Store; nothing is written for them."""
+        return [self.run(run_id) for run_id in self._samples.ids()]
+
+    def import_sample(self, path: Path | str) -> str:
+        """Show the sample run in a file in this Store and return its id. Raises StoreError where it is not one."""
+        return self._samples.add(Path(path))
+
+    # --- within one transaction ---------------------------------------------------------------------------------------
+    def _end(
+        self,
+        connection: Connection,
+        run_id: str,
+        among: Sequence[str],
+        status: str,
+        reason: str,
+        **seen: Any,
+    ) -> bool:
+        ended = (
+            update(runs)
+            .where(runs.c.id == run_id, runs.c.status.in_(among), *(runs.c[k] == v for k, v in seen.items()))
+            .values(status=status, reason=writing.clean(reason, 1000), ended=time.time(), token="")
+        )
+        return connection.execute(ended).rowcount == 1
+
+
+def new_token() -> str:
+    """The right to write to a run, for one attempt."""
+    return secrets.token_hex(8)
+
+
+def _changeable(run_id: str) -> None:
+    if is_sample(run_id):
+        raise StoreError(f"{run_id} is a sample run: it can be looked at and copied, not changed.")
+
+
+__all__ = ["ACTIVE", "COMMANDS", "Store", "new_token"]
