@@ -53,13 +53,13 @@ class Database:
             raise StoreUnavailableError(f"The store {self.name} cannot be made: {error.strerror or error}.") from None
         except (ModuleNotFoundError, NoSuchModuleError) as error:
             raise StoreUnavailableError(_no_driver(parsed.get_backend_name(), error)) from None
+        self._reader: Engine = self._engine
+        self._writer: Engine = self._engine
         if self.lite:
             _tame(self._engine)
-            self._reader, self._writer = self._engine, self._engine.execution_options(lab_write=True)
-        else:
-            # several reads in one transaction must see one moment, as they do in SQLite
+            self._writer = self._engine.execution_options(lab_write=True)
+        else:  # several reads in one transaction must see one moment, as they do in SQLite
             self._reader = self._engine.execution_options(isolation_level="REPEATABLE READ")
-            self._writer = self._engine
         self._prepare()
 
     @contextlib.contextmanager

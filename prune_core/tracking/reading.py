@@ -66,7 +66,8 @@ class Reader:
         if not include_deleted:
             query = query.where(runs.c.deleted.is_(None))
         frame = self._frame(query, LISTED)
-        return frame.astype({**dict.fromkeys(WHOLE_NUMBERS, "int64"), **dict.fromkeys(NUMBERS, "float64")})
+        kinds = {**dict.fromkeys(WHOLE_NUMBERS, "int64"), **dict.fromkeys(NUMBERS, "float64")}
+        return frame.astype({name: kinds.get(name, "str") for name in LISTED})
 
     def queue(self) -> pd.DataFrame:
         """The runs that wait, in the order in which they will start; ``position`` counts from 1.
@@ -163,7 +164,7 @@ class Reader:
         row = connection.execute(select(runs).where(runs.c.id == run_id)).mappings().first()
         if row is None:
             raise RunNotFoundError(f"There is no run {run_id!r} in this store.")
-        return record_of(row, read_only=is_sample(run_id))
+        return record_of(dict(row), read_only=is_sample(run_id))
 
     def _queue(self, connection: Connection) -> pd.DataFrame:
         c = runs.c
@@ -195,11 +196,14 @@ class Reader:
             .order_by(c.id)
         )
         found = connection.execute(query).all()
-        frame = pd.DataFrame(
-            [(r.step, r.accuracy, r.loss, r.n, tuple(json.loads(r.per_class))) for r in found],
-            columns=["step", "accuracy", "loss", "n", "per_class"],
-        ).astype({"step": "int64", "accuracy": "float64", "loss": "float64", "n": "int64"})
-        return frame, (found[-1].id if found else 0)
+        columns = {
+            "step": np.array([r.step for r in found], "int64"),
+            "accuracy": np.array([r.accuracy for r in found], "float64"),
+            "loss": np.array([r.loss for r in found], "float64"),
+            "n": np.array([r.n for r in found], "int64"),
+            "per_class": pd.Series([tuple(json.loads(r.per_class)) for r in found], dtype=object),
+        }
+        return pd.DataFrame(columns), (found[-1].id if found else 0)
 
     def _marks(self, connection: Connection, run_id: str, after_id: int) -> tuple[pd.DataFrame, int]:
         c = marks.c
@@ -209,8 +213,13 @@ class Reader:
             .order_by(c.id)
         )
         found = connection.execute(query).all()
-        frame = pd.DataFrame([r[1:] for r in found], columns=["step", "field", "value", "sender"])
-        return frame.astype({"step": "int64", "value": "float64"}), (found[-1].id if found else 0)
+        columns = {
+            "step": np.array([r.step for r in found], "int64"),
+            "field": pd.array([r.field for r in found], dtype="str"),
+            "value": np.array([r.value for r in found], "float64"),
+            "sender": pd.array([r.sender for r in found], dtype="str"),
+        }
+        return pd.DataFrame(columns), (found[-1].id if found else 0)
 
     def _snapshot(
         self, connection: Connection, run_id: str, after: int, step: int | None = None
@@ -234,5 +243,6 @@ def is_sample(run_id: str) -> bool:
 
 def frame_of_rows(rows: np.ndarray) -> pd.DataFrame:
     """Rows (n, 8) as a table."""
-    frame = pd.DataFrame(rows, columns=["step", *STEP_FIELDS])
-    return frame.astype({"step": "int64"})
+    frame = pd.DataFrame(rows[:, 1:], columns=list(STEP_FIELDS))
+    frame.insert(0, "step", rows[:, 0].astype("int64"))
+    return frame

@@ -61,7 +61,7 @@ class RunRecord:
         return _experiment(self.settings)
 
     @property
-    def ended_status(self) -> bool:
+    def has_ended(self) -> bool:
         """Whether it is over."""
         return self.status in ENDED
 
@@ -92,9 +92,9 @@ class Cursor:
 class LiveDelta:
     """All that is new of a run since ``Cursor``, seen at one moment.
 
-    ``restart`` says that steps were taken back (another attempt went on from a checkpoint): forget what was read before,
-    this is everything. ``rows`` are (n, 8) of step and STEP_FIELDS as float64; ``snapshot`` is the newest if that is new.
-    ``position`` counts from 1 while the run is queued.
+    ``restart`` says that steps were taken back (another attempt went on from a checkpoint): forget what was read
+    before, this is everything. ``rows`` are (n, 8) of step and STEP_FIELDS as float64; ``snapshot`` is the newest if
+    that is new. ``position`` counts from 1 while the run is queued.
     """
 
     record: RunRecord

@@ -79,7 +79,7 @@ def export_sample(store: Reader, run_id: str, path: Path | str, name: str = "") 
     """Write an ended run as a sample; its id will be "sample-" and the file's stem. Who ran it where is left out."""
     path = Path(path)
     record = store.run(run_id)
-    if not record.ended_status:
+    if not record.has_ended:
         raise StoreError(f"Run {run_id} is {record.status}: only a run that has ended can be a sample.")
     with store._reading(run_id) as connection:
         run = dict(connection.execute(select(schema.runs).where(schema.runs.c.id == run_id)).mappings().one())
@@ -138,7 +138,8 @@ def _read(path: Path) -> tuple[str, Database]:
                 (schema.masks, {m["step"]: json.dumps(m).encode() for m in content["masks"]}),
             ):
                 if data:
-                    connection.execute(insert(table), [{"run_id": run_id, "step": s, "data": d} for s, d in data.items()])
+                    rows = [{"run_id": run_id, "step": step, "data": picture} for step, picture in data.items()]
+                    connection.execute(insert(table), rows)
     except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
         raise StoreError(f"{path} is not a sample run of this lab: {' '.join(str(error).split())[:160]}.") from None
     if weights is not None:

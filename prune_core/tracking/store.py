@@ -116,7 +116,9 @@ class Store(Reader):
             told = insert(controls).values(
                 run_id=run_id, command=command, value=value, sender=writing.clean(sender, 120), created=time.time()
             )
-            return int(connection.execute(told).inserted_primary_key[0])
+            key = connection.execute(told).inserted_primary_key
+            assert key is not None, "an insert of one row has one"
+            return int(key[0])
 
     def cancel(self, run_id: str, owner: str) -> None:
         """Take a run out of the queue, or end it where it runs, at once. Raises StoreError unless ``owner`` owns it."""
@@ -301,7 +303,8 @@ class Store(Reader):
             for table in schema.PARTS:
                 connection.execute(delete(table).where(table.c.run_id.in_(gone)))
             connection.execute(delete(runs).where(runs.c.id.in_(gone)))
-            named = {i for i in gone if connection.execute(select(runs.c.id).where(runs.c.experiment.contains(i))).first()}
+            by_name = {i: select(runs.c.id).where(runs.c.experiment.contains(i)).limit(1) for i in gone}
+            named = {i for i, query in by_name.items() if connection.execute(query).first() is not None}
         for run_id in set(gone) - named:
             shutil.rmtree(run_folder(run_id), ignore_errors=True)
         return gone

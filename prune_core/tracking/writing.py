@@ -99,18 +99,11 @@ def add_evals(connection: Connection, run_id: str, events: Sequence[EvalEvent]) 
 def add_marks(connection: Connection, run_id: str, events: Sequence[InterventionEvent]) -> None:
     """Append interventions; one that happens again after a resume is there already."""
     for event in events:
-        same = (marks.c.run_id == run_id, marks.c.step == event.step, marks.c.field == event.field)
-        there = select(marks.c.id).where(*same, marks.c.value == event.value, marks.c.sender == clean(event.sender, 120))
+        row = {"run_id": run_id, "step": event.step, "field": event.field, "value": event.value}
+        row["sender"] = clean(event.sender, 120)
+        there = select(marks.c.id).where(*(marks.c[name] == value for name, value in row.items()))
         if connection.execute(there).first() is None:
-            connection.execute(
-                insert(marks).values(
-                    run_id=run_id,
-                    step=event.step,
-                    field=event.field,
-                    value=event.value,
-                    sender=clean(event.sender, 120),
-                )
-            )
+            connection.execute(insert(marks).values(row))
 
 
 def packed(events: Iterable[MaskEvent]) -> list[tuple[int, bytes]]:
