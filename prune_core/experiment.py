@@ -115,6 +115,11 @@ class Experiment(Settings):
                 f"Training.batch_size must be at most {info.train}, the examples to train on, "
                 f"got {self.train.batch_size}."
             )
+        if self.prune is not None and (needs := self.prune.criterion.needs):
+            raise ConfigError(
+                f"Pruning.criterion {self.prune.criterion.registered_as!r} needs {', '.join(sorted(needs))}, which "
+                "training does not hand it yet; use it with prune_(model, ..., batch=...), or choose magnitude."
+            )
         if self.prune is not None and self.prune.schedule.end > self.train.steps:
             raise ConfigError(
                 f"Pruning.schedule must end by step {self.train.steps}, where training ends, "
@@ -159,7 +164,7 @@ class Experiment(Settings):
 
     def unregistered(self) -> list[str]:
         """Names of parts that no registry knows: such an experiment runs, but cannot be written down."""
-        parts = [self.data, self.model, self.clip]
+        parts: list[Registered | None] = [self.data, self.model, self.clip]
         if self.prune is not None:
             parts += [self.prune.criterion, self.prune.schedule]
         return [p.registered_as for p in parts if isinstance(p, Registered) and not p.registered]
@@ -194,7 +199,7 @@ class Experiment(Settings):
 
     def to_yaml(self) -> str:
         """YAML text, readable back by ``from_yaml``."""
-        return yaml.safe_dump(self.to_dict(), sort_keys=False)
+        return str(yaml.safe_dump(self.to_dict(), sort_keys=False))
 
     @classmethod
     def from_yaml(cls, text: str | Path) -> Experiment:

@@ -102,7 +102,7 @@ def test_unregistered_parts_run_but_cannot_be_written_down() -> None:
 
     exp = make().with_(clip=Mine(threshold=0.1), **{"train.steps": 300})
     assert len(exp.digest) == 16
-    with pytest.raises(pc.ConfigError, match="pc.register"):
+    with pytest.raises(pc.ConfigError, match=r"pc\.register"):
         exp.to_json()
 
 

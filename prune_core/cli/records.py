@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
+import pandas as pd
 import typer
 from rich.markup import escape
 from rich.table import Table
@@ -32,20 +33,33 @@ def runs(
     if frame.empty:
         console().print("No runs yet. Start one with: run FILE --in-lab")
         return
-    table = Table("run", "name", "status", "step", "model", "data", "clipping", "pruning", "started", title="Runs")
-    for run_id in frame["id"]:
-        record = Store().run(run_id)
-        e = record.experiment
+    columns = (
+        "run",
+        "name",
+        "status",
+        "step",
+        "model",
+        "data",
+        "clipping",
+        "pruning",
+        "accuracy",
+        "sparsity",
+        "started",
+    )
+    table = Table(*columns, title="Runs")
+    for row in frame.to_dict("records"):
         table.add_row(
-            record.id,
-            escape(record.name),
-            record.status,
-            f"{record.step}/{record.steps}",
-            e.model.registered_as,
-            e.data.registered_as,
-            f"{e.clip.registered_as} {e.clip.threshold:g}" if e.clip else "–",
-            f"{e.prune.criterion.registered_as} to {e.prune.schedule.final:.0%}" if e.prune else "–",
-            when(record.started or record.created),
+            row["id"],
+            escape(row["name"]),
+            row["status"],
+            f"{row['step']}/{row['steps']}",
+            row["model"],
+            row["data"],
+            f"{row['clip']} {row['threshold']:g}" if pd.notna(row["clip"]) else "–",
+            f"{row['prune']} to {row['target']:.0%}" if pd.notna(row["prune"]) else "–",
+            _share(row["accuracy"]),
+            _share(row["sparsity"]),
+            when(row["created"] if pd.isna(row["started"]) else row["started"]),
         )
     console().print(table)
 
@@ -60,7 +74,7 @@ def show(
     from prune_core.tracking import Store
 
     store = Store()
-    record = store.run(_complete(run_id, store.runs(limit=10_000)["id"]))
+    record = store.run(_complete(run_id, [*store.runs(limit=10_000)["id"], *(r.id for r in store.samples())]))
     if as_yaml:
         sys.stdout.write(record.experiment.to_yaml())
         return
@@ -68,7 +82,7 @@ def show(
     marks = store.marks(record.id)
     if len(marks):
         table = Table("step", "field", "value", "by", title="Changed in mid-run")
-        for mark in marks:
+        for mark in marks.itertuples():
             table.add_row(str(mark.step), mark.field, f"{mark.value:g}", escape(mark.sender))
         console().print(table)
     console().print(pairs("Settings", record.experiment.flat()))
@@ -91,10 +105,17 @@ def print_record(record: RunRecord) -> None:
         "name": record.name or "–",
         "status": f"{record.status}: {record.reason}" if record.reason else record.status,
         "step": f"{record.step} of {record.steps}",
+        "accuracy": _share(record.accuracy),
+        "loss": record.loss,
+        "sparsity": _share(record.sparsity),
         "started": when(record.started),
         "ended": when(record.ended),
         "attempt": record.attempt,
         "digest": record.digest,
-        **{str(k): v for k, v in (record.summary or {}).items() if isinstance(v, (str, int, float, bool))},
+        "MLflow": record.published or record.publishing or None,
     }
     console().print(pairs(f"Run {record.id}", rows))
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None or pd.isna(value) else f"{value:.2%}"

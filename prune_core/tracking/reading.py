@@ -24,9 +24,7 @@ LISTED = (
     *("priority", "parent", "worker", "attempt", "created", "started", "ended", "published", "deleted"),
 )
 WHOLE_NUMBERS = ("batch_size", "seed", "step", "steps", "priority", "attempt")
-NUMBERS = (
-    *("threshold", "target", "lr", "accuracy", "loss", "sparsity", "created", "started", "ended", "deleted"),
-)
+NUMBERS = (*("threshold", "target", "lr", "accuracy", "loss", "sparsity", "created", "started", "ended", "deleted"),)
 
 SAMPLE = "sample-"  # how the ids of sample runs begin
 
@@ -182,9 +180,7 @@ class Reader:
         return frame
 
     def _rows(self, connection: Connection, run_id: str, after: int) -> np.ndarray:
-        query = (
-            select(chunks.c.data).where(chunks.c.run_id == run_id, chunks.c.last > after).order_by(chunks.c.first)
-        )
+        query = select(chunks.c.data).where(chunks.c.run_id == run_id, chunks.c.last > after).order_by(chunks.c.first)
         rows = schema.unpack(bytes(data) for data in connection.execute(query).scalars())
         return rows[np.searchsorted(rows[:, 0], after, side="right") :]
 
@@ -208,9 +204,7 @@ class Reader:
     def _marks(self, connection: Connection, run_id: str, after_id: int) -> tuple[pd.DataFrame, int]:
         c = marks.c
         query = (
-            select(c.id, c.step, c.field, c.value, c.sender)
-            .where(c.run_id == run_id, c.id > after_id)
-            .order_by(c.id)
+            select(c.id, c.step, c.field, c.value, c.sender).where(c.run_id == run_id, c.id > after_id).order_by(c.id)
         )
         found = connection.execute(query).all()
         columns = {

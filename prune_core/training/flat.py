@@ -27,7 +27,7 @@ class FlatModel:
         n = self.offsets[-1]
         self.weights = torch.empty(n, dtype=torch.float32, device=device)
         values = torch.zeros(n, dtype=torch.float32, device=device)
-        self.gradients = FlatGradients(values, self.names, tuple(self.offsets))
+        self.gradients = FlatGradients(values, self.names, tuple(self.offsets), tuple(p for _, p in self._params))
         for (_, p), a, b in zip(self._params, self.offsets, self.offsets[1:], strict=False):
             self.weights[a:b] = p.detach().reshape(-1)
             p.data = self.weights[a:b].view(p.shape)

@@ -76,6 +76,11 @@ class RunMasks:
         if self._keep is not None:
             self._flat.weights.mul_(self._keep)
 
+    @torch.no_grad()
+    def tidy_(self) -> None:
+        """Write +0.0 where weights are removed: -0.0 is equal to it, but makes a compressed file a third larger."""
+        apply_masks_({name: self.weights[name] for name in self.masks}, self.masks)
+
     def state_dict(self) -> dict[str, object]:
         """Everything that ``load_state_dict`` needs, as plain tensors and numbers."""
         return {
@@ -107,7 +112,7 @@ class RunMasks:
         for name, mask in masks.items():
             keep[self._flat.span(name)] = mask.reshape(-1).to(keep.dtype)
         self._keep = keep
-        apply_masks_({name: self.weights[name] for name in masks}, masks)
+        self.tidy_()
 
 
 def _edges(weight: torch.Tensor) -> tuple[float, float]:

@@ -109,6 +109,7 @@ def result_of(state: RunState) -> Result:
     """The result of a state whose run has ended."""
     assert state.done is not None and state.evals, "a run ends with an evaluation and a DoneEvent"
     last = state.evals[-1]
+    state.masks.tidy_()
     return Result(
         experiment=state.experiment,
         status=state.done.status,

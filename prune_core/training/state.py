@@ -61,7 +61,7 @@ class RunState:
             self.masks.start_from(start.masks)
         self.optimizer = make_optimizer(train, self.flat.weights)
         # half precision has few exponents: the loss is scaled up before backward, the gradient down before clipping
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=train.precision == "float16")  # type: ignore[attr-defined]
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=train.precision == "float16")
         self.clip = experiment.clip
         self.clip_state = self.clip.init_state() if self.clip is not None else {}
         self.batches = Batches(info.train, train.batch_size, train.seed, self.device)
@@ -105,7 +105,7 @@ class RunState:
             self.scaler.scale(loss).backward()
             self.scaler.unscale_(self.optimizer)
         else:
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
         self.masks.mask_gradients_()
         self._gradients = gradient_counts(self.flat, self.masks) if look else {}
         report = (
@@ -179,6 +179,7 @@ class RunState:
     def checkpoint(self) -> Checkpoint:
         """Everything that ``load`` needs."""
         done = self.done
+        self.masks.tidy_()
         rest = {
             "masks": self.masks.state_dict(),
             "optimizer": self.optimizer.state_dict(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -34,7 +35,7 @@ def test_events_come_in_order_and_end_with_done(experiment: pc.Experiment) -> No
     assert isinstance(events[-1], pc.DoneEvent)
     assert events[-1].status == "finished"
     masks = [e for e in events if isinstance(e, pc.MaskEvent)]
-    assert all(a.sparsity <= b.sparsity for a, b in zip(masks, masks[1:], strict=False))
+    assert all(a.sparsity <= b.sparsity for a, b in itertools.pairwise(masks))
 
 
 def test_twice_the_same_and_watching_changes_nothing(experiment: pc.Experiment) -> None:
