@@ -11,7 +11,7 @@ from prune_core.cli import main
 from prune_core.cli.train import _change
 from prune_core.clipping import ClipStrategy
 from prune_core.models import ModelSource
-from prune_core.tracking import Store, execute
+from prune_core.tracking import Store, new_token
 
 FIRST = Path(__file__).resolve().parent.parent / "examples" / "first.yaml"
 SHORT = ("--set", "train.steps=20", "--set", "prune.schedule.start=5", "--set", "prune.schedule.stop=15")
@@ -32,10 +32,14 @@ def lab(capsys):
 
 @pytest.fixture
 def recorded(home):
-    """The id of a finished run of 20 steps in the store."""
-    store = Store()
+    """The id of a finished run of 20 steps in the store, whose learning rate was changed at step 7."""
+    store, token = Store(), new_token()
     run_id = store.create(pc.Experiment.from_yaml(FIRST).with_(prune=None, **{"train.steps": 20}), name="twenty steps")
-    assert execute(store, run_id) == "finished"
+    assert store.claim(run_id, token)
+    steps = [(step, 2.0, 1.0, 0.5, 0.25, 0.9, 0.1, 0.0) for step in range(1, 21)]
+    evals = [pc.EvalEvent(20, 0.875, 0.5, 355, (0.875,) * 10)]
+    store.append(run_id, token, steps=steps, evals=evals, marks=[pc.InterventionEvent(7, "lr", 0.05, "teacher")])
+    store.finish(run_id, token, "finished", "all 20 steps made", {"speed": 900})
     return run_id
 
 
@@ -147,7 +151,8 @@ def test_runs_and_show(lab, recorded):
     assert recorded not in lab("runs", "--status", "failed")[1]
     code, out, _ = lab("show", recorded[:-2])
     assert code == 0
-    assert [w for w in (recorded, "finished", "clip.threshold", "0.01") if w not in out] == []
+    expected = (recorded, "finished: all 20 steps made", "87.50%", "teacher", "0.05", "clip.threshold", "0.01")
+    assert [w for w in expected if w not in out] == []
 
 
 def test_show_yaml_can_be_run_again(lab, recorded):
