@@ -18,24 +18,29 @@ EMPTY = "Press **Train**: the first points appear within a second."
 
 @dataclass(frozen=True)
 class Lesson:
-    """What clipping and pruning did in one run. Shares in [0, 1]; ``clipped`` is the mean over all steps."""
+    """What clipping and pruning did in one run. Shares in [0, 1]; ``clipped`` is the mean over all steps.
+
+    ``clipped`` and ``sparsity`` are None where the run does not clip, or prune. ``removed`` counts weights.
+    """
 
     clipped: float | None
+    sparsity: float | None
     weights: int
     removed: int
-    sparsity: float
 
     def html(self) -> str:
         """One sentence for the top of the page; the two ideas in their colours."""
         of = f"of {count(self.weights)} weights" if self.weights else "weights"
         if self.clipped is None:
-            first = "No clipping here: every update went through as it was"
+            first = "No clipping: every update went through as it was"
         else:
             first = (
                 f'Clipping changed <b class="clipping">{percent(self.clipped)}</b> of the gradient entries and removed '
                 f'<b class="clipping">0</b> {of}'
             )
-        if self.removed or self.sparsity > 0:
+        if self.sparsity is None:
+            second = "no pruning: every weight stays"
+        elif self.sparsity > 0:
             many = count(self.removed) if self.removed else percent(self.sparsity)
             share = f" ({percent(self.sparsity)})" if self.removed else ""
             second = f'pruning removed <b class="pruning">{many}</b>{share}'
@@ -60,7 +65,7 @@ def lesson(
         clipped=None if experiment.clip is None else (clipped if math.isfinite(clipped) else 0.0),
         weights=total,
         removed=round(sparsity * total),
-        sparsity=sparsity,
+        sparsity=None if experiment.prune is None else sparsity,
     )
 
 
@@ -69,20 +74,18 @@ def pruning_pending(experiment: Experiment, step: int) -> str:
     if experiment.prune is None:
         return ""
     start = next((s for s in (getattr(experiment.prune.schedule, n, None) for n in ("start", "at")) if s), 0)
-    return f"Pruning begins at step {count(start)}." if step < start else ""
+    return f"pruning begins at step {count(start)}" if step < start else ""
 
 
-def diverged(step: int, clip: bool) -> str:
-    """What it means that a run diverged, and what to try."""
+def diverged(reason: str, clip: bool) -> str:
+    """What it means that a run diverged, and what to try. ``reason`` says at which step, and which state is kept."""
     advice = (
         "Lower the clip threshold or the learning rate, and train again."
         if clip
         else "Try clipping by norm with threshold 1, or a lower learning rate, and train again."
     )
-    return (
-        f"The loss was no longer a finite number at step {count(step + 1)}: the updates grew until the numbers "
-        f"overflowed. The last good state, after step {count(step)}, is kept. {advice}"
-    )
+    what = f"{reason[0].upper()}{reason[1:]}. " if reason else ""
+    return f"**Diverged.** {what}The updates grew until the numbers overflowed. {advice}"
 
 
 def time_left(seconds: float | None) -> str:

@@ -116,7 +116,7 @@ class Form(Generic[T]):
     def problem(self, path: str) -> None:
         """The sentence of what is wrong at ``path``; nothing where nothing is."""
         if sentence := self.built.problems.get(path):
-            st.caption(f":red[:material/error: {_plain(sentence)}]")
+            st.caption(f":red[:material/error: {plain(sentence)}]")
 
     def _part(self, path: str, spec: FieldSpec, label: str, title: bool) -> None:
         named = issubclass(spec.type, Registered)
@@ -126,7 +126,7 @@ class Form(Generic[T]):
         if below is None:
             self.problem(path)
             return
-        self._fields(*below)
+        self._fields(*below, label.lower())
         if below[1] != path:
             self.problem(below[1])
         self.problem(path)
@@ -158,7 +158,7 @@ class Form(Generic[T]):
         if entry is not None and entry.summary:
             st.caption(entry.summary)
 
-    def _fields(self, cls: type[Settings], path: str) -> None:
+    def _fields(self, cls: type[Settings], path: str, of: str) -> None:
         """The fields of the chosen member: plain ones, then parts of its own, then the advanced ones behind a fold."""
         specs = [(f"{path}.{s.name}" if path else s.name, s) for s in cls.fields()]
         specs = [(p, s) for p, s in specs if p not in self.draft.skip]
@@ -171,12 +171,12 @@ class Form(Generic[T]):
         if folded:
             changed = sum(self.draft.changed(p, s) for p, s in folded)
             wrong = any(p in self.built.problems for p, _ in folded)
-            with st.expander(f"More{f' · {changed} changed' if changed else ''}", expanded=wrong):
+            with st.expander(f"More {of} settings{f' · {changed} changed' if changed else ''}", expanded=wrong):
                 for p, s in folded:
                     self._field(p, s)
 
     def _field(self, path: str, spec: FieldSpec) -> None:
-        label = f"{spec.label} ({spec.unit})" if spec.unit else spec.label
+        label = f"{spec.label} ({spec.unit})" if spec.unit and spec.unit != spec.label.lower() else spec.label
         given, parsed = self.draft.raw(path, spec), self.draft.parsed(path, spec)
         if path in SUGGESTED and str(parsed) in (names := SUGGESTED[path]()):
             self._select(path, spec, label, names, parsed)
@@ -271,7 +271,7 @@ def field_help(spec: FieldSpec) -> str | None:
         parts.append(f"{spec.bounds[0].upper()}{spec.bounds[1:]}{f' {spec.unit}' if spec.unit else ''}.")
     if not spec.required and not isinstance(spec.default, tuple | Settings) and spec.default not in (None, ""):
         parts.append(f"Default {choice_label(spec.default)}.")
-    return _plain(" ".join(p for p in parts if p)) or None
+    return plain(" ".join(p for p in parts if p)) or None
 
 
 def slider_span(spec: FieldSpec) -> Span | None:
@@ -334,7 +334,7 @@ def _tidy(value: Any) -> Any:
     return float(f"{value:.12g}") if isinstance(value, float) else value
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Text without the characters that Markdown would take for something else."""
     for sign in ("\\", "$", "[", "]", "*", "_", "`", "<", "~"):
         text = text.replace(sign, f"\\{sign}")

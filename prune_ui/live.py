@@ -23,7 +23,7 @@ from prune_core.figures.thinning import keep
 from prune_ui import session
 
 if TYPE_CHECKING:
-    from prune_core.tracking import RunRecord, Store
+    from prune_core.tracking import Cursor, LiveDelta, RunRecord, Store
 
 T = TypeVar("T")
 
@@ -32,6 +32,7 @@ UNWATCHED_S = 10.0  # a page asks every 0.5 s: who has not asked for so long has
 CHECK_S = 1.0  # how old an ended run's state may be when a page asks for it
 RATE_S = 6.0  # seconds over which speed is measured
 MOST_ROWS = 20_000  # rows kept of a long run; beyond, half of them go and the extremes stay
+MEANS = [1 + STEP_FIELDS.index(name) for name in ("clipped", "cosine")]  # columns whose mean over all steps is kept
 MOST_RUNS = 32  # runs kept in memory; those watched longest ago go first
 
 
@@ -97,25 +98,24 @@ class _Reader:
         self.asked = time.monotonic()
         self.checked = 0.0
         self.view: LiveRun | None = None
-        self.restart()
-
-    def restart(self) -> None:
-        self.rows = np.empty((0, 1 + len(STEP_FIELDS)))
-        self.sums = np.zeros(2)
-        self.counts = np.zeros(2)
-        self.evals: pd.DataFrame = pd.DataFrame(columns=["step", "accuracy", "loss", "n"])
-        self.marks: pd.DataFrame = pd.DataFrame(columns=["step", "field", "value"])
-        self.snapshot: SnapshotEvent | None = None
-        self.snapshot_step = -1
-        self.attempt: int | None = None
+        self.cursor: Cursor | None = None
         self.speed: deque[tuple[float, int]] = deque()
+        self.forget()
+
+    def forget(self) -> None:
+        """Start over: another attempt went on from a checkpoint, and steps after it were taken back."""
+        self.rows = np.empty((0, 1 + len(STEP_FIELDS)))
+        self.sums, self.counts = np.zeros(2), np.zeros(2)  # of clipped and cosine, over every step
+        self.evals: pd.DataFrame | None = None
+        self.marks: pd.DataFrame | None = None
+        self.snapshot: SnapshotEvent | None = None
 
     def read(self, store: Store) -> None:
         """Ask for what is new; makes a new view where something is."""
         with self.lock:
             self.checked = time.monotonic()
             try:
-                self._read(store)
+                delta = store.live(self.run_id, self.cursor)
             except RunNotFoundError:
                 raise
             except LabError as error:  # the store is busy or away: what is known stays on the page
@@ -123,49 +123,36 @@ class _Reader:
                     raise
                 if self.view.problem != str(error):
                     self._publish(self.view.record, self.view.position, str(error))
+                return
+            fresh = self._take(delta)
+            self._measure(delta.record)
+            old = self.view
+            if (
+                old is None
+                or fresh
+                or old.problem
+                or delta.position != old.position
+                or _differs(old.record, delta.record)
+            ):
+                self._publish(delta.record, delta.position)
 
-    def _read(self, store: Store) -> None:
-        record = store.run(self.run_id)
-        if self.attempt is not None and record.attempt != self.attempt:
-            self.restart()  # a new attempt goes on from a checkpoint: steps after it were taken back
-        self.attempt = record.attempt
-        fresh = self._take_rows(store)
-        fresh |= self._take_others(store)
-        position = _position(store, self.run_id) if record.status == "queued" else None
-        self._measure(record)
-        old = self.view
-        if old is None or fresh or old.problem or position != old.position or _differs(old.record, record):
-            self._publish(record, position)
-
-    def _take_rows(self, store: Store) -> bool:
-        after = int(self.rows[-1, 0]) if len(self.rows) else 0
-        new = store.history(self.run_id, after=after)
-        if not len(new):
-            return False
-        values = new[["step", *STEP_FIELDS]].to_numpy(float)
-        middle = values[:, [1 + STEP_FIELDS.index("clipped"), 1 + STEP_FIELDS.index("cosine")]]
-        good = np.isfinite(middle)
-        self.sums += np.where(good, middle, 0).sum(axis=0)
-        self.counts += good.sum(axis=0)
-        self.rows = np.concatenate([self.rows, values])
+    def _take(self, delta: LiveDelta) -> bool:
+        """Add what is new to what is known; returns whether there was anything."""
+        if delta.restart:
+            self.forget()
+        self.cursor = delta.cursor
+        self.evals = _joined(self.evals, delta.evals)
+        self.marks = _joined(self.marks, delta.marks)
+        self.snapshot = delta.snapshot or self.snapshot
+        if len(delta.rows):
+            middle = delta.rows[:, MEANS]
+            good = np.isfinite(middle)
+            self.sums += np.where(good, middle, 0).sum(axis=0)
+            self.counts += good.sum(axis=0)
+            self.rows = np.concatenate([self.rows, delta.rows])
         if len(self.rows) > MOST_ROWS:
-            kept = keep([self.rows[:, c] for c in range(1, self.rows.shape[1])], MOST_ROWS // 2)
-            self.rows = self.rows[kept]
-        return True
-
-    def _take_others(self, store: Store) -> bool:
-        fresh = False
-        evals = store.evals(self.run_id, after=int(self.evals["step"].iloc[-1]) if len(self.evals) else -1)
-        if len(evals):
-            self.evals = pd.concat([self.evals, evals], ignore_index=True) if len(self.evals) else evals
-            fresh = True
-        marks = store.marks(self.run_id)
-        if len(marks) != len(self.marks):
-            self.marks, fresh = marks, True
-        steps = store.snapshot_steps(self.run_id)
-        if len(steps) and int(steps[-1]) != self.snapshot_step:
-            self.snapshot, self.snapshot_step, fresh = store.snapshot(self.run_id), int(steps[-1]), True
-        return fresh
+            self.rows = self.rows[keep([self.rows[:, c] for c in range(1, self.rows.shape[1])], MOST_ROWS // 2)]
+        return bool(len(delta.rows) or len(delta.evals) or len(delta.marks) or delta.snapshot is not None)
 
     def _measure(self, record: RunRecord) -> None:
         now = time.monotonic()
@@ -184,6 +171,7 @@ class _Reader:
         return (s1 - s0) / (t1 - t0) if s1 > s0 and t1 - t0 >= 0.5 else None
 
     def _publish(self, record: RunRecord, position: int | None, problem: str = "") -> None:
+        assert self.evals is not None and self.marks is not None
         history = pd.DataFrame(self.rows, columns=["step", *STEP_FIELDS]).astype({"step": np.int64})
         with np.errstate(invalid="ignore"):
             means = self.sums / np.where(self.counts > 0, self.counts, np.nan)
@@ -225,18 +213,20 @@ class LiveFeed:
             while len(self._readers) > MOST_RUNS:
                 self._readers.popitem(last=False)
         reader.asked = time.monotonic()
-        stale = reader.view is not None and not reader.view.active and time.monotonic() - reader.checked > CHECK_S
-        if reader.view is None or now or stale:
+        view = reader.view
+        stale = view is not None and not view.active and time.monotonic() - reader.checked > CHECK_S
+        if view is None or now or stale:
             try:
                 reader.read(store)
             except LabError:
                 with self._lock:
                     self._readers.pop(key, None)
                 raise
-        assert reader.view is not None
-        if reader.view.active:
+            view = reader.view
+            assert view is not None
+        if view.active:
             self._wake()
-        return reader.view
+        return view
 
     @property
     def running(self) -> bool:
@@ -264,9 +254,9 @@ class LiveFeed:
             for reader in watched:
                 try:
                     reader.read(self._store())
-                except LabError:
-                    reader.asked = -UNWATCHED_S  # deleted: the next page to ask gets the error
-                    reader.view = None
+                except LabError:  # it is gone: the next page to ask reads it itself and gets the error
+                    with self._lock:
+                        self._readers.pop((id(self._store()), reader.run_id), None)
             time.sleep(max(self._tick - (time.monotonic() - began), 0.02))
 
 
@@ -278,10 +268,10 @@ def feed() -> LiveFeed:
     return _feeds.setdefault("feed", LiveFeed())
 
 
-def _position(store: Store, run_id: str) -> int | None:
-    queue = store.queue()
-    at = queue.index[queue["id"] == run_id] if len(queue) else []
-    return int(queue.loc[at[0], "position"]) if len(at) else None
+def _joined(known: pd.DataFrame | None, new: pd.DataFrame) -> pd.DataFrame:
+    if known is None or not len(known):
+        return new
+    return pd.concat([known, new], ignore_index=True) if len(new) else known
 
 
 def _differs(a: RunRecord, b: RunRecord) -> bool:

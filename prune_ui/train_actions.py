@@ -54,7 +54,7 @@ def shown_run() -> LiveRun | None:
         return None
     if run_id:
         try:
-            return feed().get(run_id)
+            return _readable(feed().get(run_id))
         except RunNotFoundError:
             SAID.set(f"There is no run {run_id[:32]} in this lab; it may have been deleted. This is the sample run.")
         except LabError as error:
@@ -62,10 +62,16 @@ def shown_run() -> LiveRun | None:
         SHOWN.set("")
     for sample in cache.samples():
         try:
-            return feed().get(sample.id)
+            return _readable(feed().get(sample.id))
         except LabError as error:
             SAID.set(str(error))
     return None
+
+
+def _readable(run: LiveRun) -> LiveRun:
+    """The run, if this process knows every part of its experiment. Raises ConfigError where it does not."""
+    _ = run.record.experiment
+    return run
 
 
 def act(action: Callable[[], object]) -> bool:

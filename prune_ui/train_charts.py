@@ -16,10 +16,10 @@ from prune_core.figures.drawing import empty
 from prune_core.figures.gradient_histogram import draw_gradient_histogram, gradient_histogram_data
 from prune_core.figures.gradient_norm import draw_gradient_norm, gradient_norm_data
 from prune_core.figures.loss_accuracy import draw_loss_accuracy, loss_accuracy_data
-from prune_core.figures.palette import idea_of
+from prune_core.figures.palette import idea_of, palette
 from prune_core.figures.sparsity import draw_sparsity, sparsity_data
 from prune_core.figures.weight_histogram import draw_weight_histogram, weight_histogram_data
-from prune_ui import cache
+from prune_ui import cache, theme
 from prune_ui.chart import chart
 from prune_ui.live import LiveRun
 
@@ -121,6 +121,7 @@ def layers(run: LiveRun) -> None:
     if run.snapshot is None:
         return
     snapshot = run.snapshot
+    teal = palette(theme.current()).pruning
     percent = st.column_config.NumberColumn(format="percent")
     st.dataframe(
         run.made("layers", lambda _: layer_table(snapshot)),
@@ -130,7 +131,7 @@ def layers(run: LiveRun) -> None:
             "weights": st.column_config.NumberColumn(format="localized"),
             "kept": st.column_config.NumberColumn(format="localized", help="Weights that pruning left."),
             "removed": st.column_config.ProgressColumn(
-                format="percent", min_value=0, max_value=1, color="primary", help="Share removed by pruning."
+                format="percent", min_value=0, max_value=1, color=teal, help="Share removed by pruning."
             ),
             "norm before": st.column_config.NumberColumn(format="%.3g", help="Gradient norm before clipping."),
             "norm after": st.column_config.NumberColumn(format="%.3g", help="Gradient norm after clipping."),
@@ -150,8 +151,8 @@ def plan(run: LiveRun) -> list[tuple[int, float]] | None:
     return [(s, schedule(s)) for s in at]
 
 
-def blank(*names: str) -> None:
-    """The charts of these names before there is a run."""
+def blank(name: str) -> None:
+    """The chart of that name before there is a run."""
     none = pd.DataFrame(columns=["step", *STEP_FIELDS], dtype=float)
     make: dict[str, Callable[[], tuple[int, Figure]]] = {
         "learning": lambda: (TALL, draw_loss_accuracy.plain(loss_accuracy_data(none))),
@@ -159,9 +160,8 @@ def blank(*names: str) -> None:
         "clipped": lambda: (HIGH, draw_clipped_share.plain(clipped_share_data(none))),
         "sparsity": lambda: (HIGH, draw_sparsity.plain(sparsity_data(none))),
     }
-    for name in names:
-        height, figure = make[name]()
-        _show(name, height, figure)
+    height, figure = make[name]()
+    _show(name, height, figure)
 
 
 def _waiting(title: str, x: str, y: str) -> Figure:

@@ -14,7 +14,7 @@ from prune_core.figures.words import count, number, percent
 from prune_core.settings import FieldSpec
 from prune_ui import explain
 from prune_ui import train_actions as actions
-from prune_ui.forms import Form, field_help, log_options, number_label, slider_span
+from prune_ui.forms import Form, field_help, log_options, number_label, plain, slider_span
 from prune_ui.live import LiveRun
 
 Colour = Literal["red", "orange", "yellow", "blue", "green", "violet", "gray", "grey", "primary"]
@@ -82,8 +82,9 @@ def controls(form: Form[Experiment], run: LiveRun | None, *, mine: bool) -> None
                 "Use its settings", key="train/copy", icon=":material/input:", type="tertiary",
                 on_click=actions.copy_settings, args=(form, run), help="Put the settings of this run into the form.",
             )  # fmt: skip
+    st.html('<p class="lab-narrow">The settings are behind the arrows » at the top left.</p>')
     if built.reason:
-        st.caption(f":red[:material/error: Train waits: {built.reason}]")
+        st.caption(f":red[:material/error: Train waits: {plain(built.reason)}]")
 
 
 def _steering(run: LiveRun) -> None:
@@ -122,30 +123,28 @@ def status(form: Form[Experiment], run: LiveRun | None, *, mine: bool) -> None:
         st.badge(look.label, icon=look.icon, color=look.colour)
         if run.active and not mine:
             st.badge("You are watching", icon=":material/visibility:", color="gray")
-        st.caption(_settings(record.experiment))
+        pending = explain.pruning_pending(record.experiment, run.step) if run.active else ""
+        st.caption(" · ".join(t for t in (_settings(run), pending) if t))
     st.progress(min(run.step / max(record.steps, 1), 1.0), text=_progress(run))
     if run.problem:
         st.caption(f":red[:material/cloud_off: What is shown may be old: {run.problem}]")
     if record.status == "diverged":
-        st.warning(explain.diverged(record.step, record.experiment.clip is not None), icon=":material/trending_up:")
+        st.warning(explain.diverged(record.reason, record.experiment.clip is not None), icon=":material/trending_up:")
     elif record.status == "failed":
         st.error(f"{record.reason or 'The run ended without saying why.'}", icon=":material/error:")
-    elif (pending := explain.pruning_pending(record.experiment, run.step)) and run.active:
-        st.caption(pending)
     if warning := _unrecorded(run):
         st.warning(warning, icon=":material/save:")
 
 
-def _settings(experiment: Experiment) -> str:
-    """The run in five words: what its settings are, for whoever did not set them."""
+def _settings(run: LiveRun) -> str:
+    """The run in five words: what holds now, for whoever did not set it."""
+    experiment, now = run.record.experiment, actions.in_force(run)
     data, model = _label(experiment.data), _label(experiment.model)
     parts = [f"{model} on {data}"]
     if experiment.clip is not None:
-        parts.append(f"clipping {_label(experiment.clip).lower()} {number(experiment.clip.threshold)}")
+        parts.append(f"clipping {_label(experiment.clip).lower()} {number(now['clip_threshold'])}")
     if experiment.prune is not None:
-        parts.append(
-            f"{_label(experiment.prune.criterion).lower()} pruning to {percent(experiment.prune.schedule.final, 0)}"
-        )
+        parts.append(f"{_label(experiment.prune.criterion).lower()} pruning to {percent(now['sparsity'], 0)}")
     return " · ".join(parts)
 
 

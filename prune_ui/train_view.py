@@ -55,14 +55,16 @@ def _charts(form: Form[Experiment], run: LiveRun | None, *, mine: bool) -> None:
         actions.drag_threshold(train_form(), run, value)
 
     on_drag = dragged if may_drag else None
-    planar = run.snapshot is not None and run.snapshot.boundary is not None
-    left, right = st.columns(2, gap="medium")
-    with left:
-        charts.learning(run)
-        charts.clipped(run)
-    with right:
-        charts.norms(run, threshold, on_drag)
-        charts.sparsity(run)
+    panels = [
+        lambda: charts.learning(run), lambda: charts.norms(run, threshold, on_drag),
+        lambda: charts.clipped(run), lambda: charts.sparsity(run),
+    ]  # fmt: skip
+    if len(run.record.experiment.data.info.shape) == 1:  # points in the plane: the boundary says more than any line
+        panels.insert(1, lambda: charts.boundary(run))
+    for first in range(0, len(panels), 2):
+        for column, draw in zip(st.columns(2, gap="medium"), panels[first : first + 2], strict=False):
+            with column:
+                draw()
     st.subheader("Inside a layer", anchor=False)
     layer = _layer(run)
     left, right = st.columns(2, gap="medium")
@@ -70,18 +72,15 @@ def _charts(form: Form[Experiment], run: LiveRun | None, *, mine: bool) -> None:
         charts.weights(run, layer)
     with right:
         charts.gradients(run, layer, threshold, on_drag)
-    if planar:
-        charts.boundary(run)
     charts.layers(run)
 
 
 def _blank() -> None:
     """The same places before there is a run: nothing moves when the first point comes."""
-    left, right = st.columns(2, gap="medium")
-    with left:
-        charts.blank("learning", "clipped")
-    with right:
-        charts.blank("norms", "sparsity")
+    for names in (("learning", "norms"), ("clipped", "sparsity")):
+        for column, name in zip(st.columns(2, gap="medium"), names, strict=True):
+            with column:
+                charts.blank(name)
 
 
 def _threshold(form: Form[Experiment], run: LiveRun) -> float | None:

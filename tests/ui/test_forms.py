@@ -127,7 +127,7 @@ def test_a_wrong_threshold_is_named_with_bound_and_value(typed: str, problem: st
     assert built.value is None
     assert list(built.problems) == ["clip:value.threshold"]
     sentence = built.problems["clip:value.threshold"]
-    assert problem in sentence and sentence.startswith("α must be")
+    assert problem in sentence and sentence.startswith("Threshold α must be")
 
 
 def test_contradictions_stand_beside_the_part_they_belong_to() -> None:
@@ -249,7 +249,7 @@ def test_a_typed_mistake_is_said_beside_the_field_and_kept() -> None:
     field.set_value("none of it").run()
     assert not found.exception
     assert found.text[0].value == "wrong"
-    assert "α must be a number greater than 0" in captions(found) and "none of it" in captions(found)
+    assert "Threshold α must be a number greater than 0" in captions(found) and "none of it" in captions(found)
     assert found.text_input(key="page/clip:value.threshold#text").value == "none of it"
     found.number_input(key="page/train.steps").set_value(333).run()
     assert found.text_input(key="page/clip:value.threshold#text").value == "none of it"
