@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, insert, select
 
-import prune_core
 from prune_core.errors import LabError, StoreError
 from prune_core.tracking import schema, writing
 from prune_core.tracking.database import Database
@@ -32,7 +31,7 @@ from prune_core.training import load_checkpoint
 from prune_core.training.checkpoint import Checkpoint, save_checkpoint
 
 FORMAT = 1
-FOLDER = Path(prune_core.__file__).parent.parent / "assets" / "samples"
+FOLDER = Path(__file__).resolve().parents[2] / "assets" / "samples"
 PRIVATE = ("owner", "worker", "machine", "pid", "pid_started", "token", "parent", "published", "publishing", "deleted")
 
 log = logging.getLogger(__name__)
