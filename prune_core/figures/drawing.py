@@ -70,6 +70,8 @@ def frame(
         if trace["type"] == "scatter":
             # Plotly would add markers to short lines; a line of one point, though, needs one to be seen
             trace.setdefault("mode", "lines" if len(trace["x"]) > 1 else "markers")
+            # Plotly leaves out points of straight stretches, others at each update: the line would wobble
+            trace["line"] = {**trace.get("line", {}), "simplify": False}
     meta: Plain = {"alt": alt}
     hover = {"unifiedhovertitle": {"text": "step %{x}"}} if x == "step" else {}
     if drag is not None:

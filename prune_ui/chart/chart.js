@@ -202,7 +202,7 @@ class Chart {
     if (!this.drawn || !this.Plotly) return;
     const { drag } = this.handle;
     const shapes = this.allShapes.map((s) => (drag && s.name === drag.shape ? this.moved(s, drag) : s));
-    await saveImage(this.Plotly, this.gd, this.head, shapes, LAB.background[this.theme]);
+    await saveImage(this.Plotly, this.gd, this.head, shapes, LAB.colours[this.theme]);
   }
 
   moved(shape, drag) {

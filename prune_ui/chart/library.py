@@ -43,7 +43,7 @@ def source(name: Name) -> bytes:
         "templates": {"light": template("light").to_plotly_json(), "dark": template("dark").to_plotly_json()},
         "toDark": pairs("light"),
         "toLight": pairs("dark"),
-        "background": {"light": LIGHT.background, "dark": DARK.background},
+        "colours": {n: {"background": p.background, "muted": p.muted} for n, p in (("light", LIGHT), ("dark", DARK))},
         "css": (HERE / "chart.css").read_text(encoding="utf-8"),
     }
     return module.replace('"__CONSTANTS__"', json.dumps(constants)).encode()

@@ -58,11 +58,15 @@ function saveTable(gd, title) {
 }
 
 /** As on the page, zoom and hidden lines included, with its title and on the theme's background, at twice the size. */
-async function saveImage(Plotly, gd, head, shapes, background) {
+async function saveImage(Plotly, gd, head, shapes, { background, muted }) {
   const { width, height } = gd._fullLayout;
+  // in one text: Plotly keeps a wide gap above a subtitle
+  const below = head?.subtitle?.text;
+  const text = (head?.text ?? "") + (below ? `<br><span style="font-size:13px;font-weight:400;color:${muted}">${below}</span>` : "");
+  const title = { text, automargin: false, yref: "container", yanchor: "top", y: 1 - 32 / (height + 64) };
   const layout = {
-    ...gd.layout, title: head, shapes, width: Math.max(width, 480), height: height + 64,
-    paper_bgcolor: background, plot_bgcolor: background, margin: { ...gd.layout.margin, t: 84, l: 24, r: 24, b: 18 },
+    ...gd.layout, title, shapes, width: Math.max(width, 480), height: height + 64,
+    paper_bgcolor: background, plot_bgcolor: background, margin: { ...gd.layout.margin, t: 88, l: 24, r: 24, b: 18 },
   };
   const url = await Plotly.toImage({ data: gd.data, layout }, { format: "png", scale: 2, width: layout.width, height: layout.height });
   download(`${slug(head?.text)}.png`, url);
