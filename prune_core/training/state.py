@@ -215,8 +215,10 @@ class RunState:
         self.seen = len(rest["rows"])
         self.rows[: self.seen] = rest["rows"].to(self.device)
         self.evals = [EvalEvent(step, acc, loss, n, tuple(per)) for step, acc, loss, n, per in rest["evals"]]
-        for mark in rest["marks"]:
-            self._adopt(InterventionEvent(*mark))
+        for mark in (InterventionEvent(*values) for values in rest["marks"]):
+            self._adopt(mark)
+            if mark in self.replay.get(mark.step, ()):  # taken over before the step was made: not once more
+                self.replay[mark.step].remove(mark)
         self.done = None if rest["done"] is None else DoneEvent(*rest["done"])
         if self.done is not None and self.done.status == "stopped":
             self.done, self.evals = None, self.evals[:-1]  # a run that goes on was never looked at there
