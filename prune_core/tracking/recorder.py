@@ -271,7 +271,7 @@ class Recorder:
         elif told.command == "stop":
             control.stop()
         elif told.value is not None:
-            control.set(**{told.command.removeprefix("set:"): told.value}, sender=told.sender)  # type: ignore[arg-type]
+            control.set(**{told.command.removeprefix("set:"): told.value}, sender=told.sender)
 
     # --- when it cannot be recorded -----------------------------------------------------------------------------------
     def _lose(self) -> None:
