@@ -1,7 +1,7 @@
 """Tracking: the live store that runs are recorded in, read back from and steered through; ended ones go to MLflow."""
 
+from prune_core.tracking.executing import execute
 from prune_core.tracking.home import checkpoint_path, home, run_folder, store_url
-from prune_core.tracking.recorder import execute
 from prune_core.tracking.records import ControlRecord, Cursor, LiveDelta, RunRecord
 from prune_core.tracking.sample import export_sample
 from prune_core.tracking.store import Store, new_token

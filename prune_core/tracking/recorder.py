@@ -1,4 +1,4 @@
-"""Executing a queued run: train it, record it, and listen to what it is told, without ever holding up a step.
+"""Writing a run down and listening to what it is told, without ever holding up a step.
 
 The training thread only notes what happened. A thread of the recorder's own writes it to the store a few times a
 second, in one transaction with the heartbeat, and hands new controls to the loop.
@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 
-from prune_core.errors import LabError, OwnershipLostError, StoreUnavailableError
+from prune_core.errors import OwnershipLostError, StoreUnavailableError
 from prune_core.events import (
     ENDED,
     CheckpointEvent,
@@ -30,14 +29,11 @@ from prune_core.events import (
     StepEvent,
     WarningEvent,
 )
-from prune_core.measuring import count_parameters
-from prune_core.tracking.home import checkpoint_path
 from prune_core.tracking.publish import start_publisher
 from prune_core.tracking.records import ControlRecord
-from prune_core.tracking.store import Store, new_token
-from prune_core.training import Control, load_checkpoint
+from prune_core.tracking.store import Store
+from prune_core.training import Control
 from prune_core.training.state import RunState
-from prune_core.training.stream import events
 
 FLUSH_S = 0.2
 HEARTBEAT_S = 1.0  # how often a run that has nothing new says that it is alive
@@ -45,65 +41,6 @@ PATIENCE_S = 15.0  # how long the end of a run is tried to be written to a store
 NOT_RECORDED = "not recorded"
 
 log = logging.getLogger("prune_core.tracking")
-
-
-def execute(store: Store, run_id: str, worker: str = "") -> str:
-    """Train a queued run to its end and record it; returns the status it ended with.
-
-    ``refused`` where somebody else has claimed it or it does not wait any more, ``lost`` where it was taken away in
-    mid-run. Whatever fails is written into the run as its reason; only KeyboardInterrupt is raised. With a store that
-    cannot be written to in mid-run training goes on; what could not be recorded is said in the run's summary.
-    """
-    token = new_token()
-    if not store.claim(run_id, token, worker):
-        return "refused"
-    control = Control()
-    recorder = Recorder(store, run_id, token, control)
-    status: Status = "failed"
-    summary: dict[str, Any] = {}
-    try:
-        state = _state_of(store, run_id, token)
-        recorder.start(state)
-        for event in events(state, control, checkpoint_path(run_id)):
-            recorder.note(event)
-        assert state.done is not None, "a run ends with a DoneEvent"
-        status, reason, summary = state.done.status, state.done.reason, _summary(state)
-    except KeyboardInterrupt:
-        status, reason = "stopped", "stopped from the keyboard"
-        raise
-    except LabError as error:
-        reason = str(error)
-    except BaseException as error:  # people's own models and methods may raise anything, SystemExit included
-        log.exception("Run %s failed", run_id)
-        reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    finally:
-        written = recorder.finish(status, reason, summary)
-    return status if written else recorder.lost or status
-
-
-def _state_of(store: Store, run_id: str, token: str) -> RunState:
-    """The run's state, at its last checkpoint where there is one; the store forgets what came after that."""
-    record = store.run(run_id)
-    marks = [
-        InterventionEvent(int(m.step), m.field, float(m.value), m.sender) for m in store.marks(run_id).itertuples()
-    ]
-    state = RunState(record.experiment, marks)
-    path = checkpoint_path(run_id)
-    if path.is_file():
-        state.load(load_checkpoint(path))
-    if state.step or record.attempt > 1:
-        store.truncate(run_id, token, state.seen)
-        # a checkpoint may be younger than the last flush before a process died: what it knows fills the gap
-        known = set(store.evals(run_id)["step"])
-        store.append(
-            run_id,
-            token,
-            steps=_rows(state, 0, state.seen),
-            evals=[e for e in state.evals if e.step not in known],
-            marks=state.marks,
-            checkpoint=state.step,
-        )
-    return state
 
 
 @dataclass
@@ -139,12 +76,15 @@ class Recorder:
         self._failing_since: int | None = None
         self.lost = ""
 
-    def start(self, state: RunState) -> None:
-        """Begin to write down what ``note`` is told of ``state``."""
-        self._state = state
-        self._seen = self._written = state.seen
+    def start(self) -> None:
+        """Begin to say that the run is alive and to listen: loading data may take longer than the first step."""
         self._thread = threading.Thread(target=self._work, name=f"recorder {self._run_id}", daemon=True)
         self._thread.start()
+
+    def follow(self, state: RunState) -> None:
+        """Begin to write down what ``note`` is told of ``state``; what it has seen so far is in the store."""
+        self._seen = self._written = state.seen
+        self._state = state
 
     def note(self, event: Event) -> None:
         """Remember ``event``; called by the training thread, so it does next to nothing."""
@@ -214,12 +154,10 @@ class Recorder:
     def _flush(self) -> None:
         """Write what is new; what could not be written stays and is tried again."""
         state = self._state
-        if state is None:
-            return
         with self._lock:
             seen, batch, self._batch = self._seen, self._batch, Batch()
             warning = " ".join(self._warnings)
-        if seen == self._written and not batch and warning == self._said:
+        if state is None or (seen == self._written and not batch and warning == self._said):
             if time.monotonic() - self._wrote_at >= HEARTBEAT_S:
                 self._store.heartbeat(self._run_id, self._token)
                 self._wrote_at = time.monotonic()
@@ -228,7 +166,7 @@ class Recorder:
             self._store.append(
                 self._run_id,
                 self._token,
-                steps=_rows(state, self._written, seen),
+                steps=rows_of(state, self._written, seen),
                 evals=batch.evals,
                 snapshots=[(s.step, s.to_bytes()) for s in batch.snapshots],
                 masks=batch.masks,
@@ -293,27 +231,7 @@ class Recorder:
             self._warnings.append(message)
 
 
-def _rows(state: RunState, after: int, upto: int) -> np.ndarray:
+def rows_of(state: RunState, after: int, upto: int) -> np.ndarray:
     """Rows (n, 8) of step and STEP_FIELDS after step ``after`` up to ``upto``."""
     values = state.rows[after:upto].cpu().double().numpy()
     return np.column_stack([np.arange(after + 1, upto + 1, dtype=float), values])
-
-
-def _summary(state: RunState) -> dict[str, Any]:
-    """What tables and MLflow show of a run that has ended."""
-    assert state.done is not None, "only of runs that have ended"
-    last = state.evals[-1]
-    count = count_parameters(state.model, state.masks.masks)
-    return {
-        "accuracy": last.accuracy,
-        "loss": last.loss,
-        "sparsity": state.masks.sparsity,
-        "n": last.n,
-        "step": state.done.step,
-        "seconds": state.seconds,
-        "steps_per_second": state.done.step / state.seconds if state.seconds else 0.0,
-        "parameters": count.total,
-        "nonzero": count.nonzero,
-        "device": str(state.device),
-        "threads": torch.get_num_threads(),
-    }

@@ -1,0 +1,100 @@
+"""Executing a queued run: claim it, go on where it stood, train it to its end, and say how it ended."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import torch
+
+from prune_core.errors import LabError
+from prune_core.events import InterventionEvent, Status
+from prune_core.measuring import count_parameters
+from prune_core.tracking.home import checkpoint_path
+from prune_core.tracking.recorder import Recorder, rows_of
+from prune_core.tracking.store import Store, new_token
+from prune_core.training import Control, load_checkpoint
+from prune_core.training.state import RunState
+from prune_core.training.stream import events
+
+log = logging.getLogger("prune_core.tracking")
+
+
+def execute(store: Store, run_id: str, worker: str = "") -> str:
+    """Train a queued run to its end and record it; returns the status it ended with.
+
+    ``refused`` where somebody else has claimed it or it does not wait any more, ``lost`` where it was taken away in
+    mid-run. Whatever fails is written into the run as its reason; only KeyboardInterrupt is raised. With a store that
+    cannot be written to in mid-run training goes on; what could not be recorded is said in the run's summary.
+    """
+    token = new_token()
+    if not store.claim(run_id, token, worker):
+        return "refused"
+    control = Control()
+    recorder = Recorder(store, run_id, token, control)
+    status: Status = "failed"
+    summary: dict[str, Any] = {}
+    try:
+        recorder.start()
+        state = _state_of(store, run_id, token)
+        recorder.follow(state)
+        for event in events(state, control, checkpoint_path(run_id)):
+            recorder.note(event)
+        assert state.done is not None, "a run ends with a DoneEvent"
+        status, reason, summary = state.done.status, state.done.reason, _summary(state)
+    except KeyboardInterrupt:
+        status, reason = "stopped", "stopped from the keyboard"
+        raise
+    except LabError as error:
+        reason = str(error)
+    except BaseException as error:  # people's own models and methods may raise anything, SystemExit included
+        log.exception("Run %s failed", run_id)
+        reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    finally:
+        written = recorder.finish(status, reason, summary)
+    return status if written else recorder.lost or status
+
+
+def _state_of(store: Store, run_id: str, token: str) -> RunState:
+    """The run's state, at its last checkpoint where there is one; the store forgets what came after that."""
+    record = store.run(run_id)
+    marks = [
+        InterventionEvent(int(m.step), m.field, float(m.value), m.sender) for m in store.marks(run_id).itertuples()
+    ]
+    state = RunState(record.experiment, marks)
+    path = checkpoint_path(run_id)
+    if path.is_file():
+        state.load(load_checkpoint(path))
+    if state.step or record.attempt > 1:
+        store.truncate(run_id, token, state.seen)
+        # a checkpoint may be younger than the last flush before a process died: what it knows fills the gap
+        known = set(store.evals(run_id)["step"])
+        store.append(
+            run_id,
+            token,
+            steps=rows_of(state, 0, state.seen),
+            evals=[e for e in state.evals if e.step not in known],
+            marks=state.marks,
+            checkpoint=state.step,
+        )
+    return state
+
+
+def _summary(state: RunState) -> dict[str, Any]:
+    """What tables and MLflow show of a run that has ended."""
+    assert state.done is not None, "only of runs that have ended"
+    last = state.evals[-1]
+    count = count_parameters(state.model, state.masks.masks)
+    return {
+        "accuracy": last.accuracy,
+        "loss": last.loss,
+        "sparsity": state.masks.sparsity,
+        "n": last.n,
+        "step": state.done.step,
+        "seconds": state.seconds,
+        "steps_per_second": state.done.step / state.seconds if state.seconds else 0.0,
+        "parameters": count.total,
+        "nonzero": count.nonzero,
+        "device": str(state.device),
+        "threads": torch.get_num_threads(),
+    }
