@@ -65,6 +65,10 @@ def find_mnist() -> Path | None:
     return None
 
 
+if (_found := find_mnist()) is not None:
+    os.environ["PRUNE_LAB_DATA"] = str(_found)  # for the engines and servers that tests start
+
+
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """Path of the browser. Without one: skips on a person's machine, fails where CI is set."""
