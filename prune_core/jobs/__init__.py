@@ -2,14 +2,8 @@
 
 from prune_core.jobs.handle import RunHandle
 from prune_core.jobs.lab import Lab
-from prune_core.jobs.preview import (
-    Curve,
-    LayerPicture,
-    LayerView,
-    PreviewReply,
-    PreviewRequest,
-    SupersededError,
-)
+from prune_core.jobs.preview import Curve, SupersededError
+from prune_core.jobs.question import LayerPicture, LayerView, PreviewReply, PreviewRequest
 
 __all__ = [
     "Curve",

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from prune_core.data import Dataset
 from prune_core.data.cache import Cache
 from prune_core.errors import ConfigError, LabError, UnknownNameError
-from prune_core.jobs.preview import LayerPicture, LayerView, PreviewReply, PreviewRequest
+from prune_core.jobs.question import LayerPicture, LayerView, PreviewReply, PreviewRequest
 from prune_core.jobs.worker import store
 from prune_core.pruning import Criterion, Masks, WeightIndex, apply_masks_, make_masks, prunable
 from prune_core.pruning.index import Histogram

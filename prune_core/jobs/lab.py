@@ -17,7 +17,8 @@ from prune_core.experiment import Experiment
 from prune_core.jobs import cluster, local, place
 from prune_core.jobs.handle import RunHandle
 from prune_core.jobs.place import EngineFile, Place
-from prune_core.jobs.preview import Curve, PreviewReply, PreviewRequest, Previews
+from prune_core.jobs.preview import Curve, Previews
+from prune_core.jobs.question import PreviewReply, PreviewRequest
 from prune_core.tracking import Store, store_url
 from prune_core.tracking import home as default_home
 
