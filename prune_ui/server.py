@@ -35,7 +35,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # What pages touch, heaviest first; several of these are imported lazily by the packages themselves.
 WARM = (
     "torch", "torchvision", "numpy", "pandas", "pyarrow", "sklearn.datasets", "sqlalchemy", "pydantic", "yaml",
-    "plotly.graph_objects", "plotly.validators", "distributed", "mlflow",
+    "plotly.graph_objects", "plotly.validators", "distributed",
     "streamlit.dataframe_util", "streamlit.elements.arrow", "streamlit.elements.lib.column_config_utils",
     "prune_core", "prune_core.figures", "prune_ui.chart", "prune_ui.theme", "prune_ui.forms", "prune_ui.live",
     "prune_ui.cache", "prune_ui.session",
@@ -48,7 +48,6 @@ def warm(*, engine: bool = True) -> list[str]:
     Returns a sentence for each thing that failed. Its page says what to do about it: the lab starts all the same.
     """
     problems = []
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when mlflow is imported
     for name in WARM:
         try:
             importlib.import_module(name)
