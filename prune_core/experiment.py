@@ -54,7 +54,12 @@ class Training(Settings):
         0, ge=0, le=10_000_000, help="Steps over which the rate rises from 0.", unit="steps", advanced=True
     )
     eval_every: int = setting(
-        50, ge=1, le=10_000_000, help="Steps between two looks at the test split.", unit="steps", advanced=True
+        0,
+        ge=0,
+        le=10_000_000,
+        help="Steps between two looks at the test split; 0: thirty looks a run, at most one every 50 steps.",
+        unit="steps",
+        advanced=True,
     )
     eval_samples: int = setting(
         1000,
@@ -65,12 +70,27 @@ class Training(Settings):
         advanced=True,
     )
     snapshot_every: int = setting(
-        25, ge=1, le=10_000_000, help="Steps between two histograms.", unit="steps", advanced=True
+        0,
+        ge=0,
+        le=10_000_000,
+        help="Steps between two histograms; 0: sixty a run, at most one every 25 steps.",
+        unit="steps",
+        advanced=True,
     )
     precision: Precision = setting(
         "float32", help="Arithmetic of forward and backward pass; weights stay float32.", advanced=True
     )
     device: Device = setting("auto", help="Where to compute; auto takes a GPU when there is one.", advanced=True)
+
+    @property
+    def eval_period(self) -> int:
+        """Steps between two evaluations: ``eval_every``, or what fits the length of the run."""
+        return self.eval_every or max(50, self.steps // 30)
+
+    @property
+    def snapshot_period(self) -> int:
+        """Steps between two snapshots: ``snapshot_every``, or what fits the length of the run."""
+        return self.snapshot_every or max(25, self.steps // 60)
 
     @model_validator(mode="after")
     def _agree(self) -> Training:

@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 from prune_core.data import Dataset
 
-BATCH = 1000  # forward only: large enough to keep the cores busy, small enough for any model here
+BATCH = 250  # forward only: what a layer makes of it stays in a core's cache (1,000 takes 1.3 to 1.6 times as long)
+BATCH_GPU = 1000
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def evaluate(model: nn.Module, dataset: Dataset, limit: int | None = None) -> Ev
     right = total = loss = None
     try:
         with torch.inference_mode():
-            for x, y in dataset.test_batches(BATCH, limit=limit):
+            for x, y in dataset.test_batches(BATCH_GPU if dataset.device.type == "cuda" else BATCH, limit=limit):
                 scores = model(x).float()
                 hit = (scores.argmax(1) == y).double()
                 r = torch.zeros(classes, dtype=torch.float64, device=y.device).index_add_(0, y, hit)

@@ -1,7 +1,7 @@
 """All trainable parameters as views of one contiguous tensor, and their gradients as views of another.
 
 Clipping, masking and the optimizer then each touch memory once, in one call, however many layers there are. The model
-keeps its ordinary ``nn.Parameter`` objects under their ordinary names: only their storage is shared.
+keeps its ordinary ``nn.Parameter`` objects under their ordinary names: only the storage of their values is shared.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from prune_core.clipping import FlatGradients
 class FlatModel:
     """``model`` with its trainable parameters and gradients laid out flat on ``device`` in float32.
 
-    ``weights`` and ``gradients.values`` are (n,) tensors; ``weights.grad`` is ``gradients.values``.
+    ``weights`` and ``gradients.values`` are (n,) tensors; ``weights.grad`` is ``gradients.values``, which ``gather_``
+    fills after a backward pass.
     """
 
     def __init__(self, model: nn.Module, device: torch.device) -> None:
@@ -31,10 +32,24 @@ class FlatModel:
         for (_, p), a, b in zip(self._params, self.offsets, self.offsets[1:], strict=False):
             self.weights[a:b] = p.detach().reshape(-1)
             p.data = self.weights[a:b].view(p.shape)
-            p.grad = values[a:b].view(p.shape)
+            p.grad = None
         self.weights.requires_grad_(True)
         self.weights.grad = values
         self._buffers = [b for b in model.buffers() if b is not None]
+
+    @torch.no_grad()
+    def gather_(self) -> None:
+        """Move the gradients of a backward pass into ``gradients.values``; a parameter without one counts as zeros."""
+        # autograd hands over a buffer of its own where there is no gradient yet: moving that once costs less than
+        # zeroing the flat vector and letting it add to it
+        layers = self.gradients.layers
+        found = [p.grad for _, p in self._params]
+        torch.cat(
+            [torch.zeros_like(z) if g is None else g.reshape(-1) for g, z in zip(found, layers, strict=True)],
+            out=self.gradients.values,
+        )
+        for _, p in self._params:
+            p.grad = None
 
     def span(self, name: str) -> slice:
         """Where parameter ``name`` lies in ``weights``."""
@@ -57,5 +72,4 @@ class FlatModel:
         """The model with storage of its own for every parameter again, as any other ``nn.Module`` has."""
         for _, p in self._params:
             p.data = p.data.clone()
-            p.grad = None
         return self.model

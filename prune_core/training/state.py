@@ -24,7 +24,7 @@ from prune_core.training.control import check_intervention
 from prune_core.training.evaluate import Evaluation, evaluate
 from prune_core.training.flat import FlatModel
 from prune_core.training.masking import RunMasks
-from prune_core.training.optim import lr_at, make_optimizer
+from prune_core.training.optim import lr_at, make_optimizer, unobserved_step
 from prune_core.training.snapshots import gradient_counts, snapshot
 
 
@@ -60,6 +60,7 @@ class RunState:
         if start is not None and start.masks:
             self.masks.start_from(start.masks)
         self.optimizer = make_optimizer(train, self.flat.weights)
+        self._move = unobserved_step(self.optimizer)
         # half precision has few exponents: the loss is scaled up before backward, the gradient down before clipping
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=train.precision == "float16")
         self.clip = experiment.clip
@@ -89,7 +90,6 @@ class RunState:
         """
         grads, precision = self.flat.gradients, self.experiment.train.precision
         x, y = self.data.train_batch(self.batches.next())
-        grads.values.zero_()
         # seeded by step, not carried on: a watcher that draws numbers, or a resume, cannot shift dropout
         chance: AbstractContextManager[Any] = (
             global_seed(self.experiment.train.seed, "forward", step) if self._random_forward else nullcontext()
@@ -103,9 +103,11 @@ class RunState:
             loss = F.cross_entropy(self.model(x), y)
         if self.scaler.is_enabled():
             self.scaler.scale(loss).backward()
+            self.flat.gather_()
             self.scaler.unscale_(self.optimizer)
         else:
             loss.backward()
+            self.flat.gather_()
         self.masks.mask_gradients_()
         self._gradients = gradient_counts(self.flat, self.masks) if look else {}
         report = (
@@ -114,9 +116,8 @@ class RunState:
             else self.clip.clip_flat_(grads, self.clip_state, layers=look)
         )
         self._report = report if look else None
-        values = (loss.detach(), report.norm_before, report.norm_after, report.changed, report.cosine)
         row = self.rows[step - 1]
-        torch.cat([torch.stack([v.float() for v in values]), self._row_tail(step)], out=row)
+        torch.cat([loss.detach().float().view(1), report.overall.float(), self._row_tail(step)], out=row)
         return row
 
     def update(self) -> None:
@@ -125,7 +126,7 @@ class RunState:
             self.scaler.step(self.optimizer)
             self.scaler.update()
         else:
-            self.optimizer.step()
+            self._move()
         self.masks.mask_weights_()
         self.step += 1
         self.seen = self.step

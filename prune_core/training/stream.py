@@ -59,6 +59,7 @@ def events(
         yield state.done
         return
     train = state.experiment.train
+    eval_period, snapshot_period = train.eval_period, train.snapshot_period
     # on a GPU rows wait in ``pending``: asking for a number stalls it, so it is asked every tenth step only
     sync_every = 1 if state.device.type == "cpu" else GOOD_EVERY
     pending: list[StepEvent] = []
@@ -78,8 +79,8 @@ def events(
         step = state.step + 1
         for mark in state.replay.get(step, ()):
             yield from _intervene(state, mark)
-        look = step % train.snapshot_every == 0 or step == train.steps
-        look_test = step % train.eval_every == 0 and step < train.steps
+        look = step % snapshot_period == 0 or step == train.steps
+        look_test = step % eval_period == 0 and step < train.steps
         pending.append(StepEvent(step, state.gradient(step, look)))
         if look or look_test or step % sync_every == 0:
             bad = state.first_bad([event.row for event in pending])
