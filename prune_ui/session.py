@@ -68,10 +68,10 @@ def lab() -> Lab:
 
 def warm() -> None:
     """Open the store, attach the engine, read the sample runs: what the first visitor would otherwise wait for."""
-    lab()
     from prune_ui import cache
 
     cache.samples()
+    lab().attach()
 
 
 def _once(kind: str, make: Any) -> Any:

@@ -14,7 +14,8 @@ from prune_core.figures.words import count, number, percent
 from prune_core.settings import FieldSpec
 from prune_ui import explain
 from prune_ui import train_actions as actions
-from prune_ui.forms import Form, field_help, log_options, number_label, plain, slider_span
+from prune_ui.fields import field_help, log_options, number_label, plain, slider_span
+from prune_ui.forms import Form
 from prune_ui.live import LiveRun
 
 Colour = Literal["red", "orange", "yellow", "blue", "green", "violet", "gray", "grey", "primary"]

@@ -101,7 +101,13 @@ def test_many_who_watch_cost_one_read_a_tick(store: Counted, feed: LiveFeed) -> 
     run_id = start(store)
     feed.get(run_id)
     began, before = time.monotonic(), store.reads
-    people = [threading.Thread(target=lambda: [feed.get(run_id) and time.sleep(0.001) for _ in range(100)]) for _ in range(8)]
+
+    def watch() -> None:
+        for _ in range(100):
+            feed.get(run_id)
+            time.sleep(0.001)
+
+    people = [threading.Thread(target=watch) for _ in range(8)]
     for person in people:
         person.start()
     for person in people:
