@@ -36,7 +36,8 @@ def superfluous(steps: Iterable[int], limit: int) -> list[int]:
 def extremes(rows: np.ndarray, limit: int) -> np.ndarray:
     """At most ``limit`` (at least 16) of the rows (n, 1 + columns): first, last, and the extremes of every bucket.
 
-    Every column counts, so that a peak of any stays. A column that never changes has none. Not-a-number never wins over a number. The order stays.
+    Every column counts, so that a peak of any stays; one that never changes has none. Not-a-number never wins over a
+    number. The order stays.
     """
     n = len(rows)
     if n <= max(limit, 16):

@@ -119,8 +119,14 @@ def test_changing_the_strategy_and_back_keeps_what_was_typed() -> None:
 
 @pytest.mark.parametrize(
     ("typed", "problem"),
-    [("0", "greater than 0"), ("-1", "greater than 0"), ("nan", "finite"), ("inf", "finite"), ("ten", "'ten'")]
-    + [("", "''")],
+    [
+        ("0", "greater than 0"),
+        ("-1", "greater than 0"),
+        ("nan", "finite"),
+        ("inf", "finite"),
+        ("ten", "'ten'"),
+        ("", "''"),
+    ],
 )
 def test_a_wrong_threshold_is_named_with_bound_and_value(typed: str, problem: str) -> None:
     one = draft(experiment(clip=ValueClip()))
