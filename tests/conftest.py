@@ -13,6 +13,7 @@ _SCRATCH = tempfile.mkdtemp(prefix="prune-lab-tests-")
 os.environ["PRUNE_LAB_HOME"] = _SCRATCH
 os.environ.pop("PRUNE_LAB_STORE", None)
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+os.environ["PRUNE_LAB_PUBLISH"] = "off"  # but where that is what is tested
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import hypothesis  # noqa: E402

@@ -1,0 +1,112 @@
+"""One run on the Runs page: how it ended, its charts, its settings, and what can be done with it."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from prune_core.errors import LabError
+from prune_ui import explain, session, train_charts
+from prune_ui import runs_state as state
+from prune_ui.fields import plain
+from prune_ui.live import LiveRun
+from prune_ui.naming import describe, title_of, value_text
+from prune_ui.runs_compare import worth
+from prune_ui.train_status import LOOKS
+
+
+def one(run: LiveRun) -> None:
+    """Draw the run."""
+    record, experiment = run.record, run.record.experiment
+    st.subheader(record.name or describe(experiment), anchor=False)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        if record.read_only:
+            st.badge("Sample run", icon=":material/auto_stories:", color="violet")
+        look = LOOKS[record.status]
+        st.badge(look.label, icon=look.icon, color=look.colour)
+        st.caption(worth(run) or "No accuracy yet.")
+    if record.reason and record.status in ("failed", "diverged"):
+        show = st.error if record.status == "failed" else st.warning
+        show(
+            record.reason if record.status == "failed" else explain.diverged(record.reason, experiment.clip is not None)
+        )
+    if warning := str(record.summary.get("warning", "")):
+        st.warning(plain(warning), icon=":material/save:")
+    _buttons(run)
+    left, right = st.columns(2, gap="medium")
+    with left:
+        train_charts.learning(run)
+    with right:
+        train_charts.norms(run, None, None)
+    left, right = st.columns(2, gap="medium")
+    with left:
+        train_charts.clipped(run)
+    with right:
+        train_charts.sparsity(run)
+    with st.expander("All settings"):
+        flat = experiment.flat()
+        rows = [
+            {"setting": title_of(p, [experiment]), "value": value_text(p, experiment), "name in code": p} for p in flat
+        ]
+        st.dataframe(pd.DataFrame(rows), key="runs/settings", hide_index=True)
+        st.caption(f"Digest `{record.digest}`: equal digests are equal settings.")
+    with st.expander("The same in a notebook"):
+        st.code(_code(run), language="python")
+    _publishing(run)
+
+
+def _buttons(run: LiveRun) -> None:
+    record = run.record
+    link = {"run": record.id}
+    with st.container(horizontal=True, gap="small", key="runs_buttons"):
+        st.page_link("pages/train.py", label="Open on Train", icon=":material/play_circle:", query_params=link)
+        if record.checkpoint or record.read_only or not run.active:
+            st.page_link("pages/prune.py", label="Prune it", icon=":material/compress:", query_params=link)
+        if record.status in ("failed", "stopped", "cancelled") and session.may_control(record):
+            st.button(
+                "Retry" if record.status == "failed" else "Go on", key="runs/retry", icon=":material/replay:",
+                on_click=state.retry, args=(record.id,), help="Go on from the last checkpoint of this run.",
+            )  # fmt: skip
+
+
+def _code(run: LiveRun) -> str:
+    record = run.record
+    if record.read_only:
+        settings = record.experiment.to_json()
+        return f'import prune_core as pc\n\nexp = pc.Experiment.from_json("""{settings}""")\nresult = pc.run(exp)'
+    return (
+        "import prune_core as pc\n\n"
+        f'run = pc.Lab().handle("{record.id}")\n'
+        "run.history(), run.evals()          # DataFrames\n"
+        "exp = run.record.experiment         # the settings\n"
+        "result = pc.run(exp)                # the same again, in this process"
+    )
+
+
+def _publishing(run: LiveRun) -> None:
+    """Whether MLflow has it, and the way to try again."""
+    record = run.record
+    if record.read_only or run.active:
+        return
+    if record.publishing == "waiting":
+        st.caption(":material/cloud_upload: Being published to MLflow in the background.")
+        return
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        if record.publishing:
+            st.caption(f":red[:material/cloud_off: Not published to MLflow: {plain(record.publishing)}]")
+        elif record.published:
+            st.caption(f":material/cloud_done: In MLflow as `{record.published}`.")
+        else:
+            st.caption(":material/cloud_off: Not in MLflow.")
+        if _mine(run):
+            st.button(
+                "Publish again" if record.published else "Publish", key="runs/publish", type="tertiary",
+                on_click=state.publish, args=(record.id,), icon=":material/cloud_upload:",
+            )  # fmt: skip
+
+
+def _mine(run: LiveRun) -> bool:
+    try:
+        return session.may_control(run.record)
+    except LabError:
+        return False

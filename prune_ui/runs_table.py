@@ -1,0 +1,141 @@
+"""The table of all runs: read once a second for everybody who looks at it, filtered for each."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+
+import pandas as pd
+
+from prune_core.errors import LabError
+from prune_core.figures.words import number, percent
+from prune_core.tracking import RunRecord
+from prune_ui import session
+from prune_ui.naming import part_label
+
+FRESH_S = 0.9
+MOST = 1000
+ACTIVE = ("queued", "running", "paused")
+STATUS = {
+    "sample": "sample",
+    "queued": "waiting",
+    "running": "running",
+    "paused": "paused",
+    "finished": "finished",
+    "stopped": "stopped",
+    "diverged": "diverged",
+    "failed": "failed",
+    "cancelled": "cancelled",
+}
+COLUMNS = (
+    *("id", "name", "status", "data", "model", "clip", "threshold", "prune", "target", "lr", "seed", "step", "steps"),
+    *("accuracy", "loss", "sparsity", "owner", "created", "started", "ended", "digest"),
+)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """All runs, samples first, then the newest; ``sample`` tells them apart. ``problem`` says why it may be old."""
+
+    frame: pd.DataFrame
+    problem: str = ""
+
+    @property
+    def active(self) -> bool:
+        """Whether any of them waits or runs."""
+        return bool(self.frame["status"].isin(ACTIVE).any())
+
+
+_lock = threading.Lock()
+_known: dict[int, tuple[float, Listing]] = {}
+
+
+def listing(*, now: bool = False) -> Listing:
+    """The runs as of the last second; ``now`` reads them first, for after a click."""
+    store = session.store()
+    with _lock:
+        at, known = _known.get(id(store), (0.0, None))
+        if known is not None and not now and time.monotonic() - at < FRESH_S:
+            return known
+        try:
+            frames = [_sample_rows(store.samples()), store.runs(limit=MOST)[list(COLUMNS)].assign(sample=False)]
+            found = Listing(pd.concat([f for f in frames if len(f)] or frames, ignore_index=True))
+        except LabError as error:
+            frame = known.frame if known is not None else pd.DataFrame(columns=[*COLUMNS, "sample"])
+            found = Listing(frame, str(error))
+        _known[id(store)] = (time.monotonic(), found)
+        return found
+
+
+def filtered(frame: pd.DataFrame, text: str, statuses: list[str], owner: str | None) -> pd.DataFrame:
+    """The rows that hold every word of ``text`` and have one of ``statuses`` (none: any) and that owner (None: any)."""
+    keep = pd.Series(True, index=frame.index)
+    if statuses:
+        keep &= frame["status"].mask(frame["sample"].astype(bool), "sample").isin(statuses)
+    if owner is not None:
+        keep &= frame["owner"] == owner
+    if words := text.lower().split():
+        shown = displayed(frame).astype(str).agg(" ".join, axis=1).str.lower() + " " + frame["id"].astype(str)
+        for word in words:
+            keep &= shown.str.contains(word, regex=False)
+    return frame[keep].reset_index(drop=True)
+
+
+def displayed(frame: pd.DataFrame) -> pd.DataFrame:
+    """The table as people read it: words for names, one column for each of the two ideas."""
+    rows = frame.to_dict("records")
+    ended = frame["ended"].fillna(time.time()) - frame["started"]
+    return pd.DataFrame(
+        {
+            "run": [r["name"] or r["id"] for r in rows],
+            "status": [STATUS["sample"] if r["sample"] else STATUS.get(r["status"], r["status"]) for r in rows],
+            "progress": [r["step"] / r["steps"] if r["steps"] else 0.0 for r in rows],
+            "test accuracy": frame["accuracy"].astype(float),
+            "weights removed": frame["sparsity"].astype(float),
+            "model": [part_label("model", _text(r["model"])) for r in rows],
+            "data": [part_label("data", _text(r["data"])) for r in rows],
+            "clipping": [_idea("clip", _text(r["clip"]), number, r["threshold"]) for r in rows],
+            "pruning": [_idea("prune.criterion", _text(r["prune"]), _whole, r["target"]) for r in rows],
+            "learning rate": frame["lr"].astype(float),
+            "seed": frame["seed"].astype("Int64"),
+            "took": ended.astype(float),
+            "started": pd.to_datetime(frame["started"].fillna(frame["created"]), unit="s", utc=True),
+        }
+    )
+
+
+def _idea(family: str, name: str, write: object, value: float) -> str:
+    return f"{part_label(family, name).lower()} {write(value)}" if name else "–"  # type: ignore[operator]
+
+
+def _whole(share: float) -> str:
+    return percent(share, 0)
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) and value not in ("nan", "None") else ""
+
+
+def _sample_rows(samples: list[RunRecord]) -> pd.DataFrame:
+    rows = []
+    for record in samples:
+        try:
+            e = record.experiment
+        except LabError:  # made with a part that this process does not know
+            continue
+        rows.append(
+            {
+                **{name: getattr(record, name) for name in COLUMNS if hasattr(record, name)},
+                "data": e.data.registered_as,
+                "model": e.model.registered_as,
+                "clip": e.clip.registered_as if e.clip else "",
+                "threshold": e.clip.threshold if e.clip else float("nan"),
+                "prune": e.prune.criterion.registered_as if e.prune else "",
+                "target": e.prune.schedule.final if e.prune else float("nan"),
+                "lr": e.train.lr,
+                "seed": e.train.seed,
+                "sample": True,
+            }
+        )
+    return pd.DataFrame(rows, columns=[*COLUMNS, "sample"])
