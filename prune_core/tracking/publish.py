@@ -166,6 +166,7 @@ def _files(client: MlflowClient, run_id: str, store: Store, record: RunRecord, a
         torch.save(model.state_dict(), weights)
         client.log_artifact(run_id, str(weights), "model_state")
     mlflow.set_tracking_uri(address)
+    needs = [f"torch=={torch.__version__.partition('+')[0]}"]
     example = np.zeros((2, *experiment.data.info.shape), np.float32)
     with mlflow.start_run(run_id=run_id):  # as a traced graph: whoever loads it needs torch, and nothing of the lab
         mlflow.pytorch.log_model(
