@@ -83,8 +83,11 @@ async def lifespan(app: App, *, engine: bool = True) -> AsyncIterator[dict[str, 
 def build(script: Path = APP, *, engine: bool = True) -> App:
     """The ASGI application: Streamlit around ``script``, with the chart scripts on routes of their own."""
     from starlette.middleware import Middleware
+    from streamlit.runtime.pages_manager import PagesManager
     from streamlit.starlette import App
 
+    # app.py says which pages there are; else the first visitor of a deep link would get a navigation made from pages/
+    PagesManager.uses_pages_directory = False
     library.serve()
     return App(
         script,

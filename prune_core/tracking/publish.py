@@ -169,12 +169,7 @@ def _files(client: MlflowClient, run_id: str, store: Store, record: RunRecord, a
     needs = [f"torch=={torch.__version__.partition('+')[0]}"]
     example = np.zeros((2, *experiment.data.info.shape), np.float32)
     with mlflow.start_run(run_id=run_id):  # as a traced graph: whoever loads it needs torch, and nothing of the lab
-        mlflow.pytorch.log_model(
-            model.eval(),
-            name="model",
-            input_example=example,
-            pip_requirements=[f"torch=={torch.__version__.split('+')[0]}"],
-        )
+        mlflow.pytorch.log_model(model.eval(), name="model", input_example=example, pip_requirements=needs)
 
 
 def _tags(record: RunRecord) -> dict[str, str]:
