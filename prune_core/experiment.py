@@ -57,7 +57,7 @@ class Training(Settings):
         0,
         ge=0,
         le=10_000_000,
-        help="Steps between two looks at the test split; 0: thirty looks a run, at most one every 50 steps.",
+        help="Steps between two looks at the test split; 0: 25 looks a run, at most one every 50 steps.",
         unit="steps",
         advanced=True,
     )
@@ -73,7 +73,7 @@ class Training(Settings):
         0,
         ge=0,
         le=10_000_000,
-        help="Steps between two histograms; 0: sixty a run, at most one every 25 steps.",
+        help="Steps between two histograms; 0: 50 a run, at most one every 25 steps.",
         unit="steps",
         advanced=True,
     )
@@ -85,12 +85,12 @@ class Training(Settings):
     @property
     def eval_period(self) -> int:
         """Steps between two evaluations: ``eval_every``, or what fits the length of the run."""
-        return self.eval_every or max(50, self.steps // 30)
+        return self.eval_every or max(50, self.steps // 25)
 
     @property
     def snapshot_period(self) -> int:
         """Steps between two snapshots: ``snapshot_every``, or what fits the length of the run."""
-        return self.snapshot_every or max(25, self.steps // 60)
+        return self.snapshot_every or max(25, self.steps // 50)
 
     @model_validator(mode="after")
     def _agree(self) -> Training:

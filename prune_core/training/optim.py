@@ -27,10 +27,29 @@ def make_optimizer(train: Training, weights: torch.Tensor) -> torch.optim.Optimi
     return kind(params, lr=train.lr, betas=(train.beta1, train.beta2), weight_decay=train.weight_decay, fused=True)
 
 
-def unobserved_step(optimizer: torch.optim.Optimizer) -> Callable[[], object]:
-    """``optimizer.step`` without the hook through which profilers see it: that costs as much as the update itself."""
+def quick_step(optimizer: torch.optim.Optimizer) -> Callable[[], object]:
+    """``optimizer.step`` for one of ``make_optimizer``, without what torch wraps around the same arithmetic.
+
+    For 266,610 weights the update takes 60 µs, torch's hook for profilers as much, and SGD's sorting of cases half.
+    """
     step = type(optimizer).step
-    return partial(getattr(step, "__wrapped__", step), optimizer)
+    unhooked = partial(getattr(step, "__wrapped__", step), optimizer)
+    if not isinstance(optimizer, torch.optim.SGD) or not hasattr(torch, "_fused_sgd_"):
+        return unhooked
+    weights = optimizer.param_groups[0]["params"][0]
+    flat = weights.detach()
+
+    def sgd() -> object:
+        momentum = optimizer.state[weights].get("momentum_buffer")
+        if momentum is None:  # torch's own first step makes it
+            return unhooked()
+        group = optimizer.param_groups[0]
+        settings = {
+            name: group[name] for name in ("lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize")
+        }
+        return torch._fused_sgd_([flat], [weights.grad], [momentum], is_first_step=False, **settings)
+
+    return sgd
 
 
 def lr_at(train: Training, step: int, base: float | None = None) -> float:

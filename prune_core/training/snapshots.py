@@ -29,8 +29,10 @@ def gradient_counts(flat: FlatModel, masks: RunMasks) -> dict[str, tuple[np.ndar
     for name in shown(masks):
         g = flat.gradients.values[flat.span(name)]
         zeros = g.numel() - int(g.count_nonzero())
-        counts = bin_counts(g.abs().log10_(), *GRADIENT_DECADES, GRADIENT_BINS)
-        counts[0] -= zeros  # their logarithm, -inf, counted in the lowest bin
+        # what is below the lowest bin belongs to it; left as it is, the logarithm of 0 and of denormals is slow
+        size = g.abs().clamp_(min=10 ** GRADIENT_DECADES[0])
+        counts = bin_counts(size.log10_(), *GRADIENT_DECADES, GRADIENT_BINS)
+        counts[0] -= zeros
         found[name] = (counts, zeros)
     return found
 

@@ -25,7 +25,7 @@ from prune_core.training.control import check_intervention
 from prune_core.training.evaluate import Evaluation, evaluate
 from prune_core.training.flat import FlatModel
 from prune_core.training.masking import RunMasks
-from prune_core.training.optim import lr_at, make_optimizer, unobserved_step
+from prune_core.training.optim import lr_at, make_optimizer, quick_step
 from prune_core.training.snapshots import gradient_counts, snapshot
 
 
@@ -61,7 +61,7 @@ class RunState:
         if start is not None and start.masks:
             self.masks.start_from(start.masks)
         self.optimizer = make_optimizer(train, self.flat.weights)
-        self._move = unobserved_step(self.optimizer)
+        self._move = quick_step(self.optimizer)
         # half precision has few exponents: the loss is scaled up before backward, the gradient down before clipping
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=train.precision == "float16")
         self.clip = experiment.clip
