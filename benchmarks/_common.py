@@ -10,11 +10,13 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+
+STOP = object()
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,32 @@ def paired(ours: Callable[[], object], peer: Callable[[], object], *, rounds: in
             side()
             seconds[name].append(time.perf_counter() - began)
         sides.reverse()
-    ratios = [p / o for o, p in zip(seconds["ours"], seconds["peer"], strict=True)]
-    low, middle, high = statistics.quantiles(ratios, n=4) if rounds > 1 else ratios * 3
-    return Ratio(statistics.median(seconds["ours"]), statistics.median(seconds["peer"]), middle, low, high, rounds)
+    return _ratio(seconds, rounds)
+
+
+def taking_turns(
+    ours: Callable[[], Iterator[object]], peer: Callable[[], Iterator[object]], *, rounds: int = 5
+) -> Ratio:
+    """Time two long jobs that stop for breath every fraction of a second: there the other goes on.
+
+    A machine whose speed drifts from second to second then slows both alike, which whole runs, one after the other, do
+    not see. Each round is one whole run of both, beginning and end included, without a warm-up of its own.
+    """
+    seconds: dict[str, list[float]] = {"ours": [], "peer": []}
+    for turn in range(rounds):
+        gc.collect()
+        spent = {"ours": 0.0, "peer": 0.0}
+        going = {"ours": ours(), "peer": peer()}
+        while going:
+            for name in sorted(going, reverse=bool(turn % 2)):
+                began = time.perf_counter()
+                if next(going[name], STOP) is STOP:
+                    del going[name]
+                spent[name] += time.perf_counter() - began
+            turn += 1
+        for name, times in seconds.items():
+            times.append(spent[name])
+    return _ratio(seconds, rounds)
 
 
 def report(name: str, ratio: Ratio, target: float | None = None, *, unit: str = "ms", count: int = 1) -> bool:
@@ -61,6 +86,12 @@ def report(name: str, ratio: Ratio, target: float | None = None, *, unit: str = 
         flush=True,
     )
     return met
+
+
+def _ratio(seconds: dict[str, list[float]], rounds: int) -> Ratio:
+    ratios = [p / o for o, p in zip(seconds["ours"], seconds["peer"], strict=True)]
+    low, middle, high = statistics.quantiles(ratios, n=4) if rounds > 1 else ratios * 3
+    return Ratio(statistics.median(seconds["ours"]), statistics.median(seconds["peer"]), middle, low, high, rounds)
 
 
 def machine() -> str:

@@ -3,8 +3,8 @@
     python benchmarks/tracked_run.py [--rounds 7] [--steps 5000]
 
 Ours is everything between the click and the end: queue, claim, building the model, training with every metric on, the
-live store's writes, heartbeat and controls, checkpoints, the last look at the test split. The bare loop has its data and
-model built beforehand and only trains, with torch's own clipping, in this process: one thread, the same malloc settings,
+live store's writes, heartbeat and controls, checkpoints, the last look at the test split. The bare loop has its data
+in memory beforehand and only trains, with torch's own clipping, in this process: one thread, the same malloc settings,
 the same priority. An engine of its own is started in a temporary folder and ended afterwards.
 
 It also prints how long a launch takes until the run's first step can be read from the store.
@@ -66,7 +66,9 @@ def main() -> None:
         try:
             for name, exp, clip_ in pairs:
                 peer = bare_loop(exp, clip_, evaluate=False)
-                ratio = paired(lambda exp=exp: seen.append(through(lab, exp)), peer, rounds=given.rounds)
+                ratio = paired(
+                    lambda exp=exp: seen.append(through(lab, exp)), lambda peer=peer: list(peer()), rounds=given.rounds
+                )
                 met.append(report(f"Lab against {name}: bare loop", ratio, 0.85, unit="steps/s", count=exp.train.steps))
         finally:
             lab.shutdown()
