@@ -98,7 +98,7 @@ def short_names(records: Sequence[RunRecord]) -> list[str]:
     names = []
     for record, experiment in zip(records, experiments, strict=True):
         settings = [f"{title_of(p, experiments).split(' · ')[-1]} {value_text(p, experiment) or '–'}" for p in paths]
-        names.append(record.name or ", ".join(settings) or describe(experiment))
+        names.append(record.name or ", ".join(settings) or f"run {record.id[-4:]}")
     return [n if names.count(n) == 1 else f"{n} ({r.id[-4:]})" for n, r in zip(names, records, strict=True)]
 
 

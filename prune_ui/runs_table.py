@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -105,8 +107,18 @@ def displayed(frame: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _idea(family: str, name: str, write: object, value: float) -> str:
-    return f"{part_label(family, name).lower()} {write(value)}" if name else "–"  # type: ignore[operator]
+def described(row: Mapping[str, Any]) -> str:
+    """A row of the listing in a few words."""
+    parts = [f"{part_label('model', _text(row['model']))} on {part_label('data', _text(row['data']))}"]
+    if clip := _text(row["clip"]):
+        parts.append(f"clipping {_idea('clip', clip, number, row['threshold'])}")
+    if prune := _text(row["prune"]):
+        parts.append(f"{_idea('prune.criterion', prune, _whole, row['target'])} pruned")
+    return " · ".join(parts)
+
+
+def _idea(family: str, name: str, write: Callable[[float], str], value: float) -> str:
+    return f"{part_label(family, name).lower()} {write(value)}" if name else "–"
 
 
 def _whole(share: float) -> str:

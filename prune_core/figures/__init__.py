@@ -18,7 +18,7 @@ from prune_core.figures.gradient_histogram import (
 from prune_core.figures.gradient_norm import alt_gradient_norm, draw_gradient_norm, gradient_norm_data
 from prune_core.figures.layer_bars import alt_layer_bars, draw_layer_bars, layer_bars_data
 from prune_core.figures.loss_accuracy import alt_loss_accuracy, draw_loss_accuracy, loss_accuracy_data, wilson
-from prune_core.figures.mask_picture import alt_mask_picture, draw_mask_picture, mask_picture_data
+from prune_core.figures.mask_picture import alt_mask_picture, draw_mask_picture, mask_picture_data, mask_picture_shares
 from prune_core.figures.overlay import alt_overlay, draw_overlay, overlay_data
 from prune_core.figures.palette import IDEAS, Idea, Palette, Theme, idea_of, palette
 from prune_core.figures.sparsity import alt_sparsity, draw_sparsity, sparsity_data
@@ -26,6 +26,7 @@ from prune_core.figures.template import template
 from prune_core.figures.weight_histogram import (
     alt_weight_histogram,
     draw_weight_histogram,
+    weight_histogram_counts,
     weight_histogram_data,
     weight_histogram_split,
 )
@@ -66,10 +67,12 @@ __all__ = [
     "layer_bars_data",
     "loss_accuracy_data",
     "mask_picture_data",
+    "mask_picture_shares",
     "overlay_data",
     "palette",
     "sparsity_data",
     "template",
+    "weight_histogram_counts",
     "weight_histogram_data",
     "weight_histogram_split",
     "wilson",

@@ -43,6 +43,15 @@ def mask_picture_data(name: str, mask: Any, side: int = SIDE) -> MaskPicture:
     return MaskPicture(name, kept, rows, columns, shape, (down, across), 1 - float(flat.mean()) if flat.size else 0.0)
 
 
+def mask_picture_shares(name: str, kept: np.ndarray, shape: tuple[int, ...]) -> MaskPicture:
+    """From shares kept that are averaged already: (rows, columns) in [0, 1] over a weight of ``shape``."""
+    outputs, inputs = shape[0], math.prod(shape[1:])
+    rows = np.arange(kept.shape[0]) * outputs // kept.shape[0]
+    columns = np.arange(kept.shape[1]) * inputs // kept.shape[1]
+    cell = math.ceil(outputs / kept.shape[0]), math.ceil(inputs / kept.shape[1])
+    return MaskPicture(name, kept, rows, columns, shape, cell, 1 - float(kept.mean()) if kept.size else 0.0)
+
+
 def _blocks(values: np.ndarray, size: int, axis: int) -> np.ndarray:
     if size == 1:
         return values

@@ -40,6 +40,14 @@ def weight_histogram_data(layer: LayerSnapshot) -> WeightHistogram:
     )
 
 
+def weight_histogram_counts(
+    name: str, edges: tuple[float, float], kept: np.ndarray, removed: np.ndarray, threshold: float | None
+) -> WeightHistogram:
+    """From counts of kept and of removed weights in equal bins over ``edges``."""
+    middle, width = _bins(edges, len(kept))
+    return WeightHistogram(name, middle, width, np.asarray(kept), np.asarray(removed), edges, threshold)
+
+
 def weight_histogram_split(
     name: str, edges: tuple[float, float], counts: np.ndarray | Sequence[float], threshold: float
 ) -> WeightHistogram:

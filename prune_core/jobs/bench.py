@@ -8,7 +8,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -144,15 +143,18 @@ class Loaded:
 
     def _picture(self, name: str, mask: Tensor, everything: Histogram) -> LayerPicture:
         low, high = float(everything.edges[0]), float(everything.edges[-1])
-        kept = torch.histc(self.weights[name][mask], len(everything.counts), low, high).to(torch.int32).numpy()
+        weight, bins = self.weights[name], len(everything.counts)
+        # what a run had removed lies at 0 and would hide all the rest
+        there = torch.histc(weight[self.keep[name]] if name in self.keep else weight, bins, low, high)
+        kept = torch.histc(weight[mask], bins, low, high)
         table = mask.reshape(mask.shape[0], -1).float()
         size = min(PICTURE, table.shape[0]), min(PICTURE, table.shape[1])
         share = F.adaptive_avg_pool2d(table[None], size)[0]
         return LayerPicture(
             name,
             (low, high),
-            kept,
-            everything.counts.astype(np.int32) - kept,
+            kept.to(torch.int32).numpy(),
+            (there - kept).to(torch.int32).numpy(),
             (share * 255).round().to(torch.uint8).numpy(),
         )
 

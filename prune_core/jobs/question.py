@@ -64,7 +64,8 @@ class LayerView:
 class LayerPicture:
     """Histogram and mask of one layer.
 
-    ``weights`` counts kept and ``removed`` removed weights (int32, 80 equal bins over ``edges``). ``mask`` is uint8
+    ``weights`` counts kept and ``removed`` removed weights (int32, 80 equal bins over ``edges``); those that a run had
+    removed before count in neither. ``mask`` is uint8
     (rows, columns), at most 64 x 64: the share kept of each patch of the weight as outputs x inputs, 255 = all.
     """
 

@@ -1,0 +1,83 @@
+"""The charts of the Prune page, all from one answer of the preview worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from prune_core.figures.accuracy_sparsity import accuracy_sparsity_data, draw_accuracy_sparsity
+from prune_core.figures.layer_bars import draw_layer_bars, layer_bars_data
+from prune_core.figures.mask_picture import draw_mask_picture, mask_picture_shares
+from prune_core.figures.weight_histogram import draw_weight_histogram, weight_histogram_counts
+from prune_core.figures.words import count
+from prune_core.jobs import PreviewReply
+from prune_ui.chart import chart
+
+TALL, HIGH = 380, 340  # px
+
+
+def curve(reply: PreviewReply, points: list[dict[str, Any]], on_drag: Callable[[float], None]) -> None:
+    """Accuracy against sparsity, with the dot where the slider stands."""
+    now = reply.accuracy
+    figure = draw_accuracy_sparsity.plain(
+        accuracy_sparsity_data(
+            points,
+            dot=reply.sparsity,
+            dot_accuracy=now.accuracy if now else None,
+            dot_low=now.interval[0] if now else None,
+            dot_high=now.interval[1] if now else None,
+            dense=reply.dense.accuracy if reply.dense else None,
+            n=now.n if now else None,
+            total=now.of if now else None,
+        )
+    )
+    drag = {**figure["layout"]["meta"].get("drag", {}), "live": True}
+    _show("curve", TALL, figure, drag, on_drag)
+
+
+def histogram(reply: PreviewReply, on_drag: Callable[[float], None] | None) -> None:
+    """The weights of the layer: what stays, what goes, and the threshold as a line to take."""
+    picture = reply.picture
+    if picture is None:
+        return
+    layer = next(x for x in reply.layers if x.name == picture.name)
+    threshold = layer.threshold
+    if on_drag is not None and threshold is None:
+        threshold = 0.0
+    shown, numel = int(picture.weights.sum() + picture.removed.sum()), layer.numel
+    name = picture.name if shown == numel else f"{picture.name}, the {count(shown)} weights that the run left"
+    figure = draw_weight_histogram.plain(
+        weight_histogram_counts(name, picture.edges, picture.weights, picture.removed, threshold)
+    )
+    drag = figure["layout"]["meta"].get("drag") if on_drag is not None else None
+    _show("histogram", TALL, figure, {**drag, "live": True} if drag else None, on_drag)
+
+
+def layers(reply: PreviewReply, chosen: str) -> None:
+    """How much of every layer goes."""
+    rows = [{"name": x.name, "numel": x.numel, "kept": x.kept} for x in reply.layers]
+    figure = draw_layer_bars.plain(layer_bars_data(rows, chosen))
+    _show("layers", int(figure["layout"].get("height") or HIGH), figure)
+
+
+def mask(reply: PreviewReply) -> None:
+    """Which weights of the layer are left."""
+    picture = reply.picture
+    if picture is None:
+        return
+    shape = next(layer.shape for layer in reply.layers if layer.name == picture.name)
+    shares = picture.mask.astype(np.float32) / 255
+    _show("mask", HIGH, draw_mask_picture.plain(mask_picture_shares(picture.name, shares, shape)))
+
+
+def _show(
+    name: str,
+    height: int,
+    figure: dict[str, Any],
+    drag: dict[str, Any] | None = None,
+    on_drag: Callable[[float], None] | None = None,
+) -> None:
+    alt = figure["layout"]["meta"].get("alt", "")
+    chart(figure, key=f"prune/{name}", height=height, alt=alt, drag=drag, on_drag=on_drag)

@@ -1,0 +1,175 @@
+"""What stands on the Prune page: the model, how far it is pruned and by what; and what its controls do."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from prune_core.errors import LabError
+from prune_core.jobs import PreviewReply, PreviewRequest, SupersededError
+from prune_core.models.torchvision_models import Torchvision, torchvision_names
+from prune_core.pruning import Criterion
+from prune_core.tracking import checkpoint_path
+from prune_ui import session
+from prune_ui.runs_table import described, listing
+from prune_ui.session import RUN, Key
+
+PAGE = "prune"
+RUNS, PUBLISHED = "A trained run", "A model of torchvision"
+MOST_LISTED = 100
+MOST = 0.999  # the slider's right end: at 1 nothing would be left
+DEFAULT = 0.5
+
+KIND: Key[str] = Key("prune/kind", RUNS)
+CHOSEN: Key[str] = Key("prune/run", "")
+ARCHITECTURE: Key[str] = Key("prune/architecture", "resnet18")
+WEIGHTS: Key[str] = Key("prune/weights", "random")
+CRITERION: Key[str] = Key("prune/criterion", "magnitude")
+SCOPE: Key[str] = Key("prune/scope", "global")
+SPARSITY: Key[float] = Key("prune/sparsity", DEFAULT)
+THRESHOLD: Key[float] = Key("prune/threshold", 0.0)
+LAYER: Key[str] = Key("prune/layer", "")
+SAID: Key[str] = Key("prune/said", "")
+
+TEXTS = {"model": ARCHITECTURE, "weights": WEIGHTS, "criterion": CRITERION, "scope": SCOPE, "layer": LAYER}
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is pruned: a run's checkpoint, or a model of torchvision. ``name`` says which, for people."""
+
+    name: str
+    run: str = ""
+    architecture: str = ""
+    weights: str = ""
+    removed: float = 0.0
+    """Share that the run itself has removed: it stays removed."""
+
+    def request(self, **more: object) -> PreviewRequest:
+        """A question about it."""
+        criterion = Criterion.registry[CRITERION.get()].cls()
+        values: dict[str, object] = {"criterion": criterion, "scope": SCOPE.get(), "layer": LAYER.get(), **more}
+        if self.run:
+            return PreviewRequest(run=self.run, **values)  # type: ignore[arg-type]
+        model = Torchvision(architecture=self.architecture, weights=self.weights)  # type: ignore[arg-type]
+        return PreviewRequest(model=model, **values)  # type: ignore[arg-type]
+
+
+# --- the link ---------------------------------------------------------------------------------------------------------
+def open_link() -> None:
+    """Take what the URL says; what means nothing is left as it is."""
+    params = session.read_link(PAGE)
+    if params is None:
+        return
+    if run_id := params.get(RUN, ""):
+        KIND.set(RUNS)
+        CHOSEN.set(run_id)
+    elif "model" in params:
+        KIND.set(PUBLISHED)
+    known = {
+        "model": torchvision_names(),
+        "weights": ("random", "pretrained"),
+        "criterion": criteria(),
+        "scope": ("global", "layer"),
+    }
+    for name, key in TEXTS.items():
+        if (value := params.get(name)) is not None and (name == "layer" or value in known[name]):
+            key.set(value)
+    try:
+        share = float(params.get("sparsity", ""))
+    except ValueError:
+        return
+    if math.isfinite(share):
+        SPARSITY.set(min(max(share, 0.0), MOST))
+
+
+def keep_link(source: Source | None) -> None:
+    """Make the URL say what stands on the page."""
+    if source is None:
+        session.write_link(PAGE, {})
+        return
+    published = {"model": source.architecture, "weights": source.weights} if not source.run else {}
+    session.write_link(
+        PAGE,
+        {
+            RUN: source.run,
+            **published,
+            "criterion": CRITERION.get(),
+            "scope": SCOPE.get(),
+            "layer": LAYER.get(),
+            "sparsity": f"{SPARSITY.get():.4g}",
+        },
+    )
+
+
+# --- choices ----------------------------------------------------------------------------------------------------------
+def criteria() -> tuple[str, ...]:
+    """Names of the criteria that need nothing but the weights: what a preview can show."""
+    return tuple(entry.name for entry in Criterion.registry if not entry.cls.needs)
+
+
+def candidates() -> dict[str, str]:
+    """Runs that can be pruned, by id, and what they are called; samples first, then the newest."""
+    found: dict[str, str] = {}
+    for row in listing().frame.to_dict("records"):
+        if len(found) >= MOST_LISTED:
+            break
+        ended = row["status"] in ("finished", "stopped", "diverged")
+        if not (ended or row["sample"] or row["step"]) or not checkpoint_path(row["id"]).is_file():
+            continue
+        what = described(row)
+        kind = "sample" if row["sample"] else row["id"][-4:]
+        found[row["id"]] = f"{row['name'] or what} ({kind})"
+    return found
+
+
+def source() -> Source | None:
+    """What is chosen; None where there is nothing to choose, or the link's run cannot be read (the page says so)."""
+    if KIND.get() == PUBLISHED:
+        return Source(ARCHITECTURE.get(), architecture=ARCHITECTURE.get(), weights=WEIGHTS.get())
+    runs = candidates()
+    run_id = CHOSEN.get()
+    if run_id and run_id not in runs:
+        SAID.set(f"Run {run_id[:32]} cannot be pruned: it is not in this lab, or has no checkpoint yet.")
+        run_id = ""
+    run_id = run_id or next(iter(runs), "")
+    if CHOSEN.get() != run_id:  # before its widget is there; afterwards it is one of the runs
+        CHOSEN.set(run_id)
+    if not run_id:
+        return None
+    share = listing().frame.set_index("id")["sparsity"].get(run_id)
+    return Source(runs[run_id], run=run_id, removed=float(share) if share is not None and share > 0 else 0.0)
+
+
+# --- the two sliders --------------------------------------------------------------------------------------------------
+def ask(request: PreviewRequest, *, newest: bool = True) -> PreviewReply | None:
+    """The worker's answer; None where a newer question took its place, or it cannot be answered (the page says why)."""
+    try:
+        return session.lab().preview(request, session=f"{session.owner()}/page" if newest else "", timeout=90)
+    except SupersededError:
+        return None
+    except LabError as error:
+        SAID.set(str(error))
+        return None
+
+
+def set_threshold(of: Source, value: float) -> None:
+    """The threshold was moved: the sparsity follows."""
+    reply = ask(of.request(threshold=max(value, 0.0), picture=False, accuracy=False), newest=False)
+    if reply is not None:
+        SPARSITY.set(held(of, reply.sparsity))
+
+
+def set_sparsity(of: Source, value: float) -> None:
+    """The dot on the curve was moved."""
+    SPARSITY.set(held(of, value))
+
+
+def least(of: Source) -> float:
+    """The slider's left end."""
+    return min(math.floor(of.removed * 1000) / 1000, MOST - 0.001)
+
+
+def held(of: Source, value: float) -> float:
+    """``value`` within the slider."""
+    return min(max(float(value), least(of)), MOST)

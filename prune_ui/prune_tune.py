@@ -1,0 +1,69 @@
+"""Fine-tune from here: a run that starts from the pruned weights and trains what is left."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from prune_core.errors import LabError
+from prune_core.experiment import Experiment, FromCheckpoint
+from prune_core.figures.words import percent
+from prune_core.jobs import PreviewReply
+from prune_core.pruning import Criterion, OneShot, Pruning
+from prune_core.tracking import checkpoint_path
+from prune_core.training.checkpoint import file_sha256
+from prune_ui import prune_state as state
+from prune_ui import session
+from prune_ui.fields import number_label
+from prune_ui.prune_state import Source
+from prune_ui.session import RUN, Key
+
+STEPS: Key[int] = Key("prune/steps", 200)
+FACTORS = (1.0, 0.3, 0.1, 0.03, 0.01)
+
+
+def fine_tune(source: Source, reply: PreviewReply) -> None:
+    """Draw the form; its button launches the run and opens it on Train."""
+    try:
+        record = session.store().run(source.run)
+        parent = record.experiment
+    except LabError as error:
+        st.error(str(error), icon=":material/error:")
+        return
+    with st.container(border=True, key="prune_tune"):
+        st.markdown("**Fine-tune from here**")
+        st.caption(
+            f"Removes {percent(reply.sparsity)} at once and trains the weights that are left; the others stay at zero."
+        )
+        with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+            STEPS.set(STEPS.get())
+            st.number_input("Steps", min_value=1, max_value=1_000_000, step=50, key=STEPS.name, width=150)
+            factor = st.selectbox(
+                "Learning rate", FACTORS, index=2, key="prune/lr", width=190,
+                format_func=lambda f: f"{number_label(parent.train.lr * f)} ({number_label(f)} × the run's)",
+            )  # fmt: skip
+            pressed = st.button(
+                "Fine-tune", key="prune/tune", type="primary", icon=":material/play_arrow:",
+                disabled=reply.sparsity <= 0, help="Starts a run, and shows it on Train.",
+            )  # fmt: skip
+    if pressed:
+        try:
+            experiment = tuned(parent, source.run, state.SPARSITY.get(), STEPS.get(), parent.train.lr * float(factor))
+            name = f"{record.name or record.id[-4:]}, fine-tuned at {percent(reply.sparsity, 0)}"
+            handle = session.lab().launch(experiment, name=name, owner=session.owner())
+        except LabError as error:
+            st.error(str(error), icon=":material/error:")
+            return
+        st.switch_page("pages/train.py", query_params={RUN: handle.id})
+
+
+def tuned(parent: Experiment, run_id: str, sparsity: float, steps: int, lr: float) -> Experiment:
+    """The experiment: the run's own settings from its checkpoint, pruned before the first step.
+
+    Raises ConfigError where steps or learning rate are out of bounds, CheckpointError where the checkpoint is gone.
+    """
+    path = checkpoint_path(run_id)
+    before = parent.prune or Pruning()
+    criterion = Criterion.registry[state.CRITERION.get()].cls()
+    prune = before.replace(criterion=criterion, scope=state.SCOPE.get(), schedule=OneShot(final=sparsity, at=0))
+    train = parent.train.replace(steps=steps, lr=lr, warmup=min(parent.train.warmup, max(steps - 1, 0)))
+    return parent.replace(start=FromCheckpoint(path=str(path), sha256=file_sha256(path)), prune=prune, train=train)

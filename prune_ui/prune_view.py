@@ -1,0 +1,212 @@
+"""The Prune page: one fragment with the two sliders, what they leave, and the curve that fills in behind."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from prune_core.errors import LabError
+from prune_core.figures.words import count, number, percent
+from prune_core.jobs import PreviewReply
+from prune_core.models.torchvision_models import torchvision_names
+from prune_core.pruning import Criterion
+from prune_core.tracking import checkpoint_path
+from prune_ui import prune_charts as charts
+from prune_ui import prune_curve, prune_tune
+from prune_ui import prune_state as state
+from prune_ui.naming import part_label
+from prune_ui.prune_state import Source
+from prune_ui.session import Key
+
+TICK_S = 0.6
+BUDGET_S = 0.15  # for measuring accuracy at one stop of the slider
+GROWING: Key[bool] = Key("prune/growing", False)
+REPLY: Key[tuple[str, PreviewReply] | None] = Key("prune/reply", None)
+
+
+def panel() -> None:
+    """Draw the choices in the side bar."""
+    with st.container(border=True):
+        for key in (state.KIND, state.CHOSEN, state.ARCHITECTURE, state.WEIGHTS, state.CRITERION, state.SCOPE):
+            key.set(key.get())  # a widget's value is forgotten when the visitor looks at another page
+        st.radio(
+            "What to prune", (state.RUNS, state.PUBLISHED), key=state.KIND.name, on_change=state.LAYER.set, args=("",)
+        )
+        if state.KIND.get() == state.PUBLISHED:
+            st.selectbox(
+                "Architecture", torchvision_names(), key=state.ARCHITECTURE.name, on_change=state.LAYER.set, args=("",)
+            )
+            st.segmented_control("Weights", ("random", "pretrained"), key=state.WEIGHTS.name, required=True)
+            st.caption("No test data belongs to it: threshold, layers and mask are shown, accuracy is not.")
+        elif runs := state.candidates():
+            if state.CHOSEN.get() not in runs:
+                state.source()  # says why a run of a link is not there
+            st.selectbox(
+                "Run", list(runs), key=state.CHOSEN.name, format_func=lambda i: runs.get(i, i),
+                on_change=state.LAYER.set, args=("",),
+            )  # fmt: skip
+        else:
+            st.caption("No run has a checkpoint yet.")
+    with st.container(border=True, key="settings_prune"):
+        entry = Criterion.registry[state.CRITERION.get()]
+        st.selectbox(
+            "Criterion", state.criteria(), key=state.CRITERION.name,
+            format_func=lambda name: part_label("prune.criterion", name),
+        )  # fmt: skip
+        st.caption(entry.summary)
+        st.segmented_control(
+            "Scope", ("global", "layer"), key=state.SCOPE.name, required=True,
+            help="Compare all weights with each other, or take the same share of every layer.",
+        )  # fmt: skip
+
+
+def show() -> None:
+    """Draw the picture, and go on drawing it while the curve grows."""
+    st.fragment(_page, run_every=TICK_S if GROWING.get() else None)(GROWING.get())
+
+
+def _page(growing: bool) -> None:
+    source = state.source()
+    if said := state.SAID.pop():
+        st.error(said, icon=":material/error:")
+    if source is None:
+        st.info(
+            "There is no trained run to prune yet. Train one, or take a model of torchvision.",
+            icon=":material/compress:",
+        )
+        st.page_link("pages/train.py", label="Go to Train", icon=":material/play_circle:")
+        state.keep_link(None)
+        return
+    state.SPARSITY.set(state.held(source, state.SPARSITY.get()))
+    headline = st.empty()
+    with st.container(horizontal=True, gap="medium", key="prune_sliders"):
+        st.slider(
+            "Sparsity", state.least(source), state.MOST, key=state.SPARSITY.name, step=0.001, format="percent",
+            help="Share of the prunable weights that is removed.",
+        )  # fmt: skip
+        beside = st.empty()
+    reply = _answer(source, headline)
+    if reply is None:
+        if said := state.SAID.pop():
+            headline.error(said, icon=":material/error:")
+            st.button("Try again", key="prune/again", icon=":material/refresh:")
+        return
+    _threshold_slider(source, reply, beside)
+    headline.html(_lesson(reply))
+    if source.removed > 0:
+        st.caption(f"This run removed {percent(source.removed)} while it trained; those weights stay at zero.")
+    more = _pictures(source, reply)
+    if source.run:
+        prune_tune.fine_tune(source, reply)
+    state.keep_link(source)
+    if growing != more:
+        GROWING.set(more)
+        st.rerun()
+
+
+def _answer(source: Source, place: st.delta_generator.DeltaGenerator) -> PreviewReply | None:
+    """The worker's answer for the slider's place; the one before where a newer question is on its way."""
+    request = source.request(sparsity=state.SPARSITY.get(), budget_s=BUDGET_S)
+    of = source.request().replace(layer="").model_dump_json()
+    before = REPLY.get()
+    if before is None or before[0] != of:  # a model that the worker does not hold yet may take seconds
+        with place, st.spinner(f"Loading {source.name} ...", show_time=True):
+            reply = state.ask(request)
+    else:
+        reply = state.ask(request)
+    if reply is not None:
+        REPLY.set((of, reply))
+        return reply
+    return before[1] if before is not None and before[0] == of and not state.SAID.get() else None
+
+
+def _threshold_slider(source: Source, reply: PreviewReply, place: st.delta_generator.DeltaGenerator) -> None:
+    """The other slider: the same truth, seen from the weights."""
+    picture = reply.picture
+    largest = max(map(abs, picture.edges)) if picture is not None else 1.0
+    largest = max(largest, reply.threshold or 0.0)
+    step = float(f"{largest / 1000:.1g}")
+    at = min(round((reply.threshold or 0.0) / step) * step, largest)
+    state.THRESHOLD.set(float(f"{at:.12g}"))
+    where = f" in {picture.name}" if state.SCOPE.get() == "layer" and picture is not None else ""
+    place.slider(
+        f"Threshold{where}", 0.0, float(f"{largest:.12g}"), key=state.THRESHOLD.name, step=step, format="%.4g",
+        on_change=_threshold_moved, args=(source,),
+        help="Weights whose score is at most this are removed; for magnitude the score is |w|.",
+    )  # fmt: skip
+
+
+def _threshold_moved(source: Source) -> None:
+    state.set_threshold(source, state.THRESHOLD.get())
+
+
+def _lesson(reply: PreviewReply) -> str:
+    total = sum(layer.numel for layer in reply.layers)
+    gone = total - sum(layer.kept for layer in reply.layers)
+    text = f'Pruning removes <b class="pruning">{count(gone)}</b> of {count(total)} weights ({percent(reply.sparsity)})'
+    if reply.accuracy is not None and reply.dense is not None:
+        low, high = reply.accuracy.interval
+        n, of = reply.accuracy.n, reply.accuracy.of
+        on = f"all {count(of)}" if n == of else f"{count(n)} of {count(of)}"
+        text += (
+            f"; test accuracy goes from {percent(reply.dense.accuracy)} to "
+            f'<b class="pruning">{percent(reply.accuracy.accuracy)}</b>'
+        )
+        note = f"Measured on {on} test examples; 95 % interval {percent(low)} to {percent(high)}."
+        return f'<p class="lab-lesson">{text}.</p><p class="lab-note">{note}</p>'
+    threshold = f", those scored at most {number(reply.threshold)}" if reply.threshold is not None else ""
+    note = "Without test data no accuracy is measured."
+    return f'<p class="lab-lesson">{text}{threshold}.</p><p class="lab-note">{note}</p>'
+
+
+def _pictures(source: Source, reply: PreviewReply) -> bool:
+    """The charts; returns whether the curve still grows."""
+
+    def threshold(value: float) -> None:
+        state.set_threshold(source, value)
+
+    def dot(value: float) -> None:
+        state.set_sparsity(source, value)
+
+    points, more = _points(source, reply)
+    left, right = st.columns(2, gap="medium")
+    with left:
+        if reply.accuracy is not None:
+            charts.curve(reply, points, dot)
+        else:
+            charts.layers(reply, state.LAYER.get())
+    with right:
+        by_size = state.CRITERION.get() == "magnitude"  # only then is the score what the histogram shows
+        charts.histogram(reply, threshold if by_size else None)
+    _layer(reply)
+    left, right = st.columns(2, gap="medium")
+    with left:
+        charts.mask(reply)
+    with right:
+        if reply.accuracy is not None:
+            charts.layers(reply, state.LAYER.get())
+    return more
+
+
+def _points(source: Source, reply: PreviewReply) -> tuple[list[dict[str, float]], bool]:
+    if reply.accuracy is None:
+        return [], False
+    path = checkpoint_path(source.run)
+    try:
+        return prune_curve.curve(source.request(budget_s=BUDGET_S), path.stat().st_mtime if path.is_file() else 0.0)
+    except (LabError, OSError) as error:
+        st.caption(f":red[:material/error: The curve could not be measured: {error}]")
+        return [], False
+
+
+def _layer(reply: PreviewReply) -> None:
+    """The layer whose histogram and mask are shown."""
+    by_name = {layer.name: layer for layer in reply.layers}
+    shown = reply.picture.name if reply.picture is not None else next(iter(by_name))
+    if state.LAYER.get() not in by_name:
+        state.LAYER.set(shown)
+    else:
+        state.LAYER.set(state.LAYER.get())
+    st.selectbox(
+        "Layer", list(by_name), key=state.LAYER.name, width=360, label_visibility="collapsed",
+        format_func=lambda n: f"{n}  ·  {count(by_name[n].numel)} weights" if n in by_name else n,
+    )  # fmt: skip
