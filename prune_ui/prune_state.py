@@ -132,13 +132,19 @@ def source() -> Source | None:
     if run_id and run_id not in runs:
         SAID.set(f"Run {run_id[:32]} cannot be pruned: it is not in this lab, or has no checkpoint yet.")
         run_id = ""
-    run_id = run_id or next(iter(runs), "")
+    run_id = run_id or _first(runs)
     if CHOSEN.get() != run_id:  # before its widget is there; afterwards it is one of the runs
         CHOSEN.set(run_id)
     if not run_id:
         return None
     share = listing().frame.set_index("id")["sparsity"].get(run_id)
     return Source(runs[run_id], run=run_id, removed=float(share) if share is not None and share > 0 else 0.0)
+
+
+def _first(runs: dict[str, str]) -> str:
+    """What the page starts with: a run with all its weights where there is one, as there is most to take from it."""
+    removed = listing().frame.set_index("id")["sparsity"]
+    return next((i for i in runs if not removed.get(i) > 0), next(iter(runs), ""))
 
 
 # --- the two sliders --------------------------------------------------------------------------------------------------

@@ -164,5 +164,5 @@ def test_make_targets_are_one_line_that_calls_a_script():
 
 
 def test_shell_scripts_parse():
-    for path in [p for p in tracked() if p.parent.name in ("scripts", ".ci")]:
+    for path in [p for p in tracked() if p.parent.name in ("scripts", ".ci") and p.suffix != ".py"]:
         assert subprocess.run(["bash", "-n", str(path)], capture_output=True, check=False).stderr == b"", path.name
