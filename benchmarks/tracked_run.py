@@ -38,10 +38,10 @@ def through(lab: pc.Lab, exp: pc.Experiment) -> float:
     """Launch and wait; returns seconds from the launch until a step could be read."""
     began = time.perf_counter()
     handle, seen = lab.launch(exp), 0.0
-    while not (record := handle.record).ended_status:
+    while not (record := handle.record).has_ended:
         if record.step and not seen:
             seen = time.perf_counter() - began
-        time.sleep(0.01 if seen else 0.002)
+        time.sleep(0.02 if seen else 0.002)
     assert record.status == "finished", record.reason
     return seen
 

@@ -1,6 +1,6 @@
 """Train the sample runs that ship with the lab, and write them to assets/samples. Run it after a change of format.
 
-    .venv/bin/python scripts/make_samples.py
+.venv/bin/python scripts/make_samples.py
 """
 
 from __future__ import annotations

@@ -44,7 +44,9 @@ class Database:
             ) from None
         self.lite = parsed.get_backend_name() == "sqlite"
         self.name = str(parsed.database) if self.lite else parsed.render_as_string(hide_password=True)
-        options: dict[str, Any] = {"connect_args": {"timeout": BUSY_S}} if self.lite else {"pool_pre_ping": True}
+        options: dict[str, Any] = {"pool_pre_ping": True}
+        if self.lite:  # the pool gives a connection to one thread at a time, though not always to the same
+            options = {"connect_args": {"timeout": BUSY_S, "check_same_thread": False}}
         try:
             if self.lite and "mode" not in parsed.query:
                 Path(self.name).parent.mkdir(parents=True, exist_ok=True)
