@@ -152,10 +152,10 @@ def _lesson(reply: PreviewReply) -> str:
             f'<b class="pruning">{percent(reply.accuracy.accuracy)}</b>'
         )
         note = f"Measured on {on} test examples; 95 % interval {percent(low)} to {percent(high)}."
-        return f'<p class="lab-lesson">{text}.</p><p class="lab-note">{note}</p>'
+        return f'<p class="lab-lesson">{text}.</p><p class="lab-aside">{note}</p>'
     threshold = f", those scored at most {number(reply.threshold)}" if reply.threshold is not None else ""
     note = "Without test data no accuracy is measured."
-    return f'<p class="lab-lesson">{text}{threshold}.</p><p class="lab-note">{note}</p>'
+    return f'<p class="lab-lesson">{text}{threshold}.</p><p class="lab-aside">{note}</p>'
 
 
 def _pictures(source: Source, reply: PreviewReply) -> bool:
