@@ -77,13 +77,13 @@ def _page(growing: bool) -> None:
         state.keep_link(None)
         return
     state.SPARSITY.set(state.held(source, state.SPARSITY.get()))
-    headline = st.empty()
+    headline = st.container()
     with st.container(horizontal=True, gap="medium", key="prune_sliders"):
         st.slider(
             "Sparsity", state.least(source), state.MOST, key=state.SPARSITY.name, step=0.001, format="percent",
             help="Share of the prunable weights that is removed.",
         )  # fmt: skip
-        beside = st.empty()
+        beside = st.container()
     reply = _answer(source, headline)
     if reply is None:
         if said := state.SAID.pop():

@@ -83,7 +83,8 @@ def draw_layer_bars(data: LayerBars, colours: Palette) -> Plain:
         "hovertemplate": "%{customdata[0]}: %{x:.1%} of %{customdata[1]} weights<extra></extra>",
         "marker": {"color": [full if name == data.chosen else pale for name in data.names], "line": {"width": 0}},
         "text": [percent(s, 0 if many else 1) for s in data.sparsity],
-        "textposition": ["inside" if s > 0.25 else "outside" for s in data.sparsity], "textangle": 0, "cliponaxis": False, "insidetextfont": {"color": colours.background},
+        "textposition": ["inside" if s > 0.25 else "outside" for s in data.sparsity], "textangle": 0,
+        "cliponaxis": False, "insidetextfont": {"color": colours.background},
         "constraintext": "none",
     }  # fmt: skip
     line: Plain = {

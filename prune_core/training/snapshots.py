@@ -16,6 +16,7 @@ from prune_core.events import (
     LayerSnapshot,
     SnapshotEvent,
 )
+from prune_core.training.binning import bin_counts
 from prune_core.training.flat import FlatModel
 from prune_core.training.masking import RunMasks
 
@@ -55,7 +56,7 @@ def snapshot(
         low, high = masks.edges[name]
         counts, kept = bin_counts(w.reshape(-1), low, high, WEIGHT_BINS), w.numel()
         if mask is not None:
-            kept = int(mask.sum())
+            kept = masks.kept[name]
             # removed weights are exactly 0: all of them counted in one bin
             counts -= (w.numel() - kept) * bin_counts(w.new_zeros(1), low, high, WEIGHT_BINS)
         hist, zeros = gradients.get(name, (np.zeros(GRADIENT_BINS, np.int32), 0))
@@ -79,18 +80,6 @@ def snapshot(
             )
         )
     return SnapshotEvent(step, tuple(layers), boundary(flat.model, dataset))
-
-
-@torch.no_grad()
-def bin_counts(values: torch.Tensor, low: float, high: float, bins: int) -> np.ndarray:
-    """Counts (bins,) int32 of ``values`` (n,) in equal bins from low to high; what lies outside in the outermost ones.
-
-    A fifth of the time of ``torch.histc``.
-    """
-    place = (values - low).mul_(bins / (high - low)).clamp_(0, bins - 1)
-    # float to uint8 is not vectorised, by way of int32 it is; counting reads bytes fastest
-    counts = torch.bincount(place.to(torch.int32).to(torch.uint8), minlength=bins)
-    return counts.to("cpu", torch.int32).numpy()
 
 
 def shown(masks: RunMasks) -> list[str]:
