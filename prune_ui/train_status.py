@@ -142,6 +142,8 @@ def _settings(run: LiveRun) -> str:
     experiment, now = run.record.experiment, actions.in_force(run)
     data, model = _label(experiment.data), _label(experiment.model)
     parts = [f"{model} on {data}"]
+    if experiment.start is not None:
+        parts.append("starts from an earlier run")
     if experiment.clip is not None:
         parts.append(f"clipping {_label(experiment.clip).lower()} {number(now['clip_threshold'])}")
     if experiment.prune is not None:

@@ -110,9 +110,14 @@ class Visit:
             self.contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: self.wrong.append(str(error)))
-        page.on("console", lambda m: self.wrong.append(m.text) if m.type == "error" else None)
+        page.on("console", self._hear)
         page.goto(self.server.url + path)
         return page
+
+    def _hear(self, message: Any) -> None:
+        # below a page's address Streamlit looks for itself first, and then at the root
+        if message.type == "error" and "/_stcore/" not in message.location.get("url", ""):
+            self.wrong.append(f"{message.text} {message.location}")
 
 
 @pytest.fixture

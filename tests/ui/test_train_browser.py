@@ -1,0 +1,190 @@
+"""The Train page as a visitor uses it: first view, a run to its end, a run that is steered, a refresh in mid-run."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytestmark = pytest.mark.browser
+
+LONG = "/?train.steps=200000&model=mlp"  # minutes: whatever is done with it happens in mid-run
+
+
+def run_id(page: Any) -> str:
+    page.wait_for_url(re.compile(r"[?&]run="), timeout=30_000)
+    return re.search(r"[?&]run=([^&]+)", page.url)[1]
+
+
+def button(page: Any, name: str) -> Any:
+    return page.get_by_role("button", name=name, exact=True)
+
+
+def ready(page: Any) -> None:
+    page.wait_for_selector(".lab-chart .main-svg", timeout=60_000)
+
+
+def status(page: Any, word: str, timeout: int = 60_000) -> None:
+    page.locator(".stBadge, [data-testid=stMarkdownContainer]", has_text=re.compile(rf"^\W*\w*\W*{word}$")).first.wait_for(
+        timeout=timeout
+    )
+
+
+@pytest.fixture
+def going(visit: Any, server: Any) -> Any:
+    """A page with a long run that has begun; it is stopped afterwards."""
+    page = visit(LONG)
+    ready(page)
+    button(page, "Train").click()
+    button(page, "Stop").wait_for(timeout=60_000)
+    page.get_by_text(re.compile(r"Step [1-9]")).first.wait_for(timeout=60_000)
+    yield page
+    store = server.store()
+    for row in store.runs(statuses=["queued", "running", "paused"]).itertuples():
+        store.send(row.id, "stop")
+        store.wait(row.id, timeout=30)
+
+
+@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 390)])
+def test_a_newcomer_sees_a_finished_run(visit: Any, shot: Any, theme: str, width: int) -> None:
+    page = visit(theme=theme, width=width)
+    ready(page)
+    page.get_by_text("Sample run").first.wait_for()
+    assert "removed 0 of 13" in page.locator(".lab-lesson").inner_text().replace("\u2009", " ")
+    assert page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth"), "nothing is cut off"
+    shot(page, f"train-first-{theme}-{width}")
+
+
+def test_a_run_from_the_click_to_the_end(visit: Any, server: Any, shot: Any) -> None:
+    page = visit("/?train.steps=120&prune.schedule.start=20&prune.schedule.stop=80")
+    ready(page)
+    button(page, "Train").click()
+    new = run_id(page)
+    page.get_by_text("120 of 120 steps").first.wait_for(timeout=60_000)
+    record = server.store().run(new)
+    assert record.status == "finished"
+    shown = page.locator("[data-testid=stMetricValue]").first.inner_text()
+    assert shown.replace("\u00a0", " ") == f"{record.accuracy:.1%}".replace("%", " %")
+    shot(page, "train-finished")
+
+
+def test_a_threshold_changed_in_mid_run_is_marked_and_recorded(going: Any, server: Any, shot: Any) -> None:
+    new = run_id(going)
+    slider = going.get_by_role("slider", name="Clip threshold").first
+    slider.focus()
+    slider.press("ArrowRight")
+    store = server.store()
+    for _ in range(100):
+        marks = store.marks(new)
+        if len(marks):
+            break
+        going.wait_for_timeout(100)
+    assert marks["field"].tolist() == ["clip_threshold"]
+    value = marks["value"].iloc[0]
+    assert value > store.run(new).experiment.clip.threshold
+    # drawn where it happened: a vertical line of that step on the charts
+    shapes = "() => (document.querySelector('.lab-gd')?._fullLayout?.shapes ?? []).map((s) => Number(s.x0))"
+    going.wait_for_function(f"({shapes})().includes({int(marks['step'].iloc[0])})", timeout=20_000)
+    shot(going, "train-changed-in-mid-run", full=False)
+
+
+def test_a_refresh_in_mid_run_loses_nothing(going: Any, server: Any) -> None:
+    new, store = run_id(going), server.store()
+    before = store.run(new).step
+    going.reload()
+    ready(going)
+    assert run_id(going) == new
+    button(going, "Stop").wait_for(timeout=30_000)  # it is still this visitor's
+    assert store.run(new).status == "running"
+    first = going.evaluate("() => document.querySelector('.lab-gd')._fullData[0].x[0]")
+    assert first == 1, "the chart begins where the run began"
+    assert store.run(new).step > before
+
+
+def test_pause_one_step_and_stop(going: Any, server: Any) -> None:
+    new, store = run_id(going), server.store()
+    button(going, "Pause").click()
+    store.wait(new, ["paused"], timeout=20)
+    button(going, "Resume").wait_for(timeout=20_000)
+    held = store.run(new).step
+    going.get_by_role("button", name="Step", exact=True).click()
+    for _ in range(100):
+        if store.run(new).step != held:
+            break
+        going.wait_for_timeout(100)
+    assert store.run(new).step == held + 1
+    button(going, "Stop").click()
+    assert store.wait(new, timeout=20) == "stopped"
+    button(going, "Train").wait_for(timeout=20_000)
+    assert going.get_by_text("Stopped").first.is_visible()
+
+
+def test_zoom_stays_and_no_frame_is_blank_while_it_runs(going: Any) -> None:
+    going.evaluate(
+        """() => {
+            const gd = document.querySelector('.lab-gd'); gd.mine = true; window.blank = 0; window.frames_ = 0;
+            const look = () => {
+                const svg = document.querySelector('.lab-gd .main-svg'), box = svg?.getBoundingClientRect();
+                if (!svg || box.width < 50 || !document.querySelector('.lab-gd .scatterlayer path.js-line')) window.blank++;
+                window.frames_++; requestAnimationFrame(look);
+            };
+            requestAnimationFrame(look);
+        }"""
+    )
+    plot = going.locator(".lab-gd .nsewdrag").first.bounding_box()
+    going.mouse.move(plot["x"] + plot["width"] * 0.2, plot["y"] + 20)
+    going.mouse.down()
+    going.mouse.move(plot["x"] + plot["width"] * 0.7, plot["y"] + plot["height"] - 10, steps=5)
+    going.mouse.up()
+    going.wait_for_timeout(800)
+    view = "() => document.querySelector('.lab-gd')._fullLayout.xaxis.range.map(Number)"
+    points = "() => document.querySelector('.lab-gd')._fullData[0].x.at(-1)"
+    zoomed, last = going.evaluate(view), going.evaluate(points)
+    going.wait_for_function(f"({points})() > {last} + 200", timeout=60_000)
+    assert going.evaluate(view) == pytest.approx(zoomed)
+    assert going.evaluate("() => document.querySelector('.lab-gd').mine"), "the chart was never taken away"
+    assert going.evaluate("() => window.frames_") > 10
+    assert going.evaluate("() => window.blank") == 0
+
+
+def test_somebody_else_may_watch_and_not_steer(going: Any, visit: Any) -> None:
+    other = visit(going.url.removeprefix(going.url.split("/?")[0]))
+    ready(other)
+    other.get_by_text("You are watching").first.wait_for(timeout=30_000)
+    assert button(other, "Stop").count() == 0
+
+
+def test_points_in_the_plane_show_their_boundary(visit: Any, shot: Any) -> None:
+    page = visit("/?data=moons&model=mlp&train.steps=100&prune=none", theme="dark")
+    ready(page)
+    button(page, "Train").click()
+    page.get_by_text("100 of 100 steps").first.wait_for(timeout=60_000)
+    page.get_by_text("boundary").first.wait_for(timeout=20_000)
+    shot(page, "train-moons-dark")
+
+
+def test_a_run_that_diverges_is_a_result(visit: Any, shot: Any) -> None:
+    page = visit("/?data=digits&model=mlp&clip=none&prune=none&train.lr=100&train.weight_decay=1&train.steps=200")
+    ready(page)
+    button(page, "Train").click()
+    page.get_by_text("Diverged").first.wait_for(timeout=60_000)
+    shot(page, "train-diverged", full=False)
+
+
+def test_a_mistake_is_a_sentence_and_keeps_what_was_typed(visit: Any) -> None:
+    page = visit("/")
+    ready(page)
+    field = page.get_by_role("textbox", name=re.compile("Threshold.*exactly"))
+    field.fill("-1")
+    field.press("Enter")
+    page.get_by_text(re.compile("must be greater than 0")).first.wait_for(timeout=20_000)
+    assert button(page, "Train").is_disabled()
+    assert field.input_value() == "-1"
+    field.fill("0.02")
+    field.press("Enter")
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('button')].some((b) => b.innerText.trim().endsWith('Train') && !b.disabled)",
+        timeout=20_000,
+    )
