@@ -57,7 +57,7 @@ class Training(Settings):
         0,
         ge=0,
         le=10_000_000,
-        help="Steps between two looks at the test split; 0: 25 looks a run, at most one every 50 steps.",
+        help="Steps between two looks at the test split; 0: 25 looks a run, 50 to 500 steps apart.",
         unit="steps",
         advanced=True,
     )
@@ -73,7 +73,7 @@ class Training(Settings):
         0,
         ge=0,
         le=10_000_000,
-        help="Steps between two histograms; 0: 50 a run, at most one every 25 steps.",
+        help="Steps between two histograms; 0: 50 a run, 25 to 250 steps apart.",
         unit="steps",
         advanced=True,
     )
@@ -85,12 +85,12 @@ class Training(Settings):
     @property
     def eval_period(self) -> int:
         """Steps between two evaluations: ``eval_every``, or what fits the length of the run."""
-        return self.eval_every or max(50, self.steps // 25)
+        return self.eval_every or min(max(50, self.steps // 25), 500)
 
     @property
     def snapshot_period(self) -> int:
         """Steps between two snapshots: ``snapshot_every``, or what fits the length of the run."""
-        return self.snapshot_every or max(25, self.steps // 50)
+        return self.snapshot_every or min(max(25, self.steps // 50), 250)
 
     @model_validator(mode="after")
     def _agree(self) -> Training:
