@@ -75,6 +75,6 @@ def test_gradients_are_moved_and_a_parameter_without_one_counts_as_zeros() -> No
 def test_looks_are_spread_over_a_long_run_and_settings_have_the_last_word() -> None:
     short, long = pc.Training(steps=400), pc.Training(steps=50_000)
     assert (short.eval_period, short.snapshot_period) == (50, 25)
-    assert (long.eval_period, long.snapshot_period) == (2000, 1000)
+    assert (long.eval_period, long.snapshot_period) == (500, 250)
     chosen = long.replace(eval_every=7, snapshot_every=3)
     assert (chosen.eval_period, chosen.snapshot_period) == (7, 3)
