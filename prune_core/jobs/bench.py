@@ -15,8 +15,9 @@ from torch.nn import functional as F
 from prune_core.data import Dataset
 from prune_core.data.cache import Cache
 from prune_core.errors import ConfigError, LabError, UnknownNameError
-from prune_core.jobs.question import LayerPicture, LayerView, PreviewReply, PreviewRequest
+from prune_core.jobs.question import Cost, LayerPicture, LayerView, PreviewReply, PreviewRequest
 from prune_core.jobs.worker import store
+from prune_core.measuring import MacCount, macs
 from prune_core.pruning import Criterion, Masks, WeightIndex, apply_masks_, make_masks, prunable
 from prune_core.pruning.index import Histogram
 from prune_core.seeding import generator
@@ -52,6 +53,7 @@ class Loaded:
 
     def __init__(self, store_url: str, request: PreviewRequest) -> None:
         self.step: int | None = None
+        shape: tuple[int, ...]
         self.keep: Masks = {}
         self.data: Dataset | None = None
         if request.run:
@@ -59,10 +61,10 @@ class Loaded:
             self.model, self.keep = restore_model(experiment, checkpoint_path(request.run))
             self.step = load_checkpoint(checkpoint_path(request.run)).step
             self.data = experiment.data.load(seed=experiment.train.seed)
+            shape = self.data.info.shape
             found = experiment.prune.select(self.model) if experiment.prune else prunable(self.model)
         else:
             assert request.model is not None, "checked by PreviewRequest"
-            shape: tuple[int, ...]
             shape, classes = IMAGENET
             if request.data is not None:
                 self.data = request.data.load(seed=request.seed)
@@ -78,6 +80,8 @@ class Loaded:
         self.size = sum(w.numel() for w in self.weights.values())
         self._gone = {name: int((~self.keep[name]).sum()) if name in self.keep else 0 for name in self.weights}
         self._scores: Cache[tuple[Mapping[str, Tensor], WeightIndex]] = Cache(2)
+        self._bytes = sum(t.numel() * t.element_size() for t in self.model.state_dict().values())
+        self._macs = self._count(shape)
         self._samples: dict[float, int] = {}
         self._dense: dict[int, Evaluation] = {}
 
@@ -113,8 +117,10 @@ class Loaded:
         return PreviewReply(
             sparsity=sum(removed.values()) / index.total,
             threshold=max((t for t in shown if t is not None), default=None),
+            largest=index.largest(layer if request.scope == "layer" else ""),
             layers=layers,
             picture=picture,
+            cost=self._cost(removed),
             accuracy=accuracy,
             dense=dense,
             step=self.step,
@@ -159,6 +165,22 @@ class Loaded:
         )
 
     # --- measuring ----------------------------------------------------------------------------------------------------
+    def _count(self, shape: tuple[int, ...]) -> MacCount | None:
+        try:
+            return macs(self.model, shape)
+        except (RuntimeError, ValueError, TypeError):  # a model that wants more than one example, say
+            log.info("MACs of %s cannot be counted", type(self.model).__name__, exc_info=True)
+            return None
+
+    def _cost(self, removed: Mapping[str, int]) -> Cost:
+        """From counts alone: each entry of a weight takes part in equally many multiplications."""
+        saved = sum(removed[n] * w.element_size() - math.ceil(w.numel() / 8) for n, w in self.weights.items())
+        if self._macs is None:
+            return Cost(self._bytes, self._bytes - saved, None, None)
+        by_weight = self._macs.weights
+        spared = sum(by_weight.get(n, 0) * k / self.weights[n].numel() for n, k in removed.items())
+        return Cost(self._bytes, self._bytes - saved, self._macs.dense, round(self._macs.dense - spared))
+
     def _measure(self, masks: Masks, n: int) -> Evaluation:
         assert self.data is not None
         try:

@@ -75,6 +75,7 @@ class Curve:
         self.sparsities = sparsities
         # later points a little lower: they come in the order asked for
         self._futures = [_submit(client, store, r, CURVE - i) for i, r in enumerate(requests)]
+        self._known: dict[int, PreviewReply] = {}  # opened once: each opening asks the client's loop, some 5 ms
 
     @property
     def done(self) -> bool:
@@ -83,8 +84,10 @@ class Curve:
 
     def points(self) -> list[tuple[float, PreviewReply]]:
         """(sparsity asked for, reply) of all that is measured by now; does not wait. Raises what the worker raised."""
-        pairs = zip(self.sparsities, self._futures, strict=True)
-        return [(s, _open(f.result())) for s, f in pairs if f.status in ("finished", "error")]
+        for i, future in enumerate(self._futures):
+            if i not in self._known and future.status in ("finished", "error"):
+                self._known[i] = _open(future.result())
+        return [(self.sparsities[i], self._known[i]) for i in sorted(self._known)]
 
     def __iter__(self) -> Iterator[tuple[float, PreviewReply]]:
         for sparsity, future in zip(self.sparsities, self._futures, strict=True):

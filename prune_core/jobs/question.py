@@ -77,10 +77,25 @@ class LayerPicture:
 
 
 @dataclass(frozen=True)
+class Cost:
+    """What storing and running the model takes, dense and with only the weights that are left.
+
+    Bytes are those of parameters and buffers; ``kept_bytes`` stores a layer as one bit a weight and the values of those
+    left. MACs are of one example; dense kernels do all of them all the same. None where they cannot be counted.
+    """
+
+    dense_bytes: int
+    kept_bytes: int
+    dense_macs: int | None
+    kept_macs: int | None
+
+
+@dataclass(frozen=True)
 class PreviewReply:
     """What pruning leaves. ``sparsity`` is realised, and more than asked for where the run had removed more already.
 
-    ``threshold`` is the largest score removed (of ``picture``'s layer with scope "layer"), None where nothing is.
+    ``threshold`` is the largest score removed (of ``picture``'s layer with scope "layer"), None where nothing is, and
+    ``largest`` the largest score that there is: at that threshold all is gone.
     ``accuracy`` is of the pruned and ``dense`` of the unpruned model on the same test examples, with 95 % intervals;
     None where there is no data or none was asked for. ``step`` is the run's, None for a model. ``seconds`` is the
     worker's time.
@@ -88,8 +103,10 @@ class PreviewReply:
 
     sparsity: float
     threshold: float | None
+    largest: float
     layers: tuple[LayerView, ...]
     picture: LayerPicture | None
+    cost: Cost
     accuracy: Evaluation | None
     dense: Evaluation | None
     step: int | None

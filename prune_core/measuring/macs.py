@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -42,6 +42,8 @@ class MacCount:
     """MACs of one example. Biases, normalisation, activations and pooling count nothing."""
 
     layers: tuple[LayerMacs, ...]
+    weights: dict[str, int] = field(default_factory=dict)
+    """Dense MACs by parameter; what no weight takes part in, attention's own products say, is missing here."""
 
     @property
     def dense(self) -> int:
@@ -82,12 +84,13 @@ def macs(model: nn.Module, shape: tuple[int, ...], masks: Masks | None = None) -
     try:
         with torch.no_grad(), _Watch(stack, kept) as watch:
             model(x)
+        by_weight = {n: watch.weights[id(p)] for n, p in model.named_parameters() if id(p) in watch.weights}
     finally:
         for handle in handles:
             handle.remove()
         for module in training:
             module.training = True
-    return MacCount(tuple(LayerMacs(n or "(model)", d, e) for n, (d, e) in watch.found.items()))
+    return MacCount(tuple(LayerMacs(n or "(model)", d, e) for n, (d, e) in watch.found.items()), by_weight)
 
 
 class _Watch(TorchFunctionMode):
@@ -97,6 +100,7 @@ class _Watch(TorchFunctionMode):
         super().__init__()
         self.stack, self.kept = stack, kept
         self.found: dict[str, tuple[int, int]] = {}
+        self.weights: dict[int, int] = {}
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -113,6 +117,7 @@ class _Watch(TorchFunctionMode):
         if work.weight is not None:
             used = work.weight[work.rows].numel()
             left = int(self.kept.get(id(work.weight), work.weight)[work.rows].count_nonzero())
+            self.weights[id(work.weight)] = self.weights.get(id(work.weight), 0) + work.times * used
         dense, effective = self.found.get(self.stack[-1], (0, 0))
         self.found[self.stack[-1]] = dense + work.times * used, effective + work.times * left
 

@@ -101,6 +101,11 @@ class WeightIndex:
         """Share of each layer's weights that score at most ``threshold``."""
         return {name: n / max(self.sizes[name], 1) for name, n in self._count(threshold, "right").items()}
 
+    def largest(self, layer: str = "") -> float:
+        """The highest score, of one layer or of all: the threshold that takes everything."""
+        names = [layer] if layer else [name for name, n in self.sizes.items() if n]
+        return max((float(self._sorted[name][-1]) for name in names if self.sizes[name]), default=0.0)
+
     def histogram(self, layer: str) -> Histogram:
         """The weights of one layer in 80 equal bins up to the largest |w|."""
         return self._histograms[layer]

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import prune_core as pc
+from prune_core import measuring
 from prune_core.jobs import PreviewReply, PreviewRequest
 from prune_core.jobs.bench import preview
 from prune_core.pruning import WeightIndex, prunable, prune_
@@ -186,3 +187,24 @@ def test_a_killed_preview_worker_answers_again(lab):
     frame = lab.workers()
     psutil.Process(int(frame.loc[frame["role"] == "preview", "pid"].item())).kill()
     assert lab.preview(PreviewRequest(model=MODEL, data=DATA, sparsity=0.5)).sparsity == pytest.approx(0.5, abs=1e-4)
+
+
+@pytest.mark.parametrize("model", [pc.SmallCNN(), pc.TinyViT()], ids=["convolutions", "attention"])
+def test_the_cost_is_what_is_measured_on_the_masked_model(model):
+    reply = ask(model=model, sparsity=0.8)
+    built = model.build(DATA.info.shape, DATA.info.classes, 0)
+    masks = prune_(built, 0.8)
+    sizes, macs = measuring.sizes(built, masks, compress=False), measuring.macs(built, DATA.info.shape, masks)
+    assert reply.cost.dense_macs == macs.dense
+    # in_proj's rows of queries, keys and values all work equally often in self-attention
+    assert reply.cost.kept_macs == pytest.approx(macs.effective, rel=1e-3)
+    assert reply.cost.kept_bytes == pytest.approx(sizes.bitmask_bytes, rel=0.03), "but for its header"
+    assert reply.cost.dense_bytes == sum(t.numel() * t.element_size() for t in built.state_dict().values())
+
+
+def test_at_the_largest_score_all_is_gone():
+    for scope in ("global", "layer"):
+        largest = ask(sparsity=0.1, scope=scope).largest
+        reply = ask(threshold=largest, scope=scope)
+        assert reply.threshold == largest
+        assert reply.picture is not None and not reply.picture.weights.any()
