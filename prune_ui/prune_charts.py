@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -43,9 +44,8 @@ def histogram(reply: PreviewReply, on_drag: Callable[[float], None] | None) -> N
     if picture is None:
         return
     layer = next(x for x in reply.layers if x.name == picture.name)
-    threshold = layer.threshold
-    if on_drag is not None and threshold is None:
-        threshold = 0.0
+    # a line on the axis of weights only where the score is their size; then also at 0, to be taken from there
+    threshold = (layer.threshold or 0.0) if on_drag is not None else None
     shown, numel = int(picture.weights.sum() + picture.removed.sum()), layer.numel
     name = picture.name if shown == numel else f"{picture.name}, the {count(shown)} weights that the run left"
     figure = draw_weight_histogram.plain(
@@ -67,9 +67,10 @@ def mask(reply: PreviewReply) -> None:
     picture = reply.picture
     if picture is None:
         return
-    shape = next(layer.shape for layer in reply.layers if layer.name == picture.name)
-    shares = picture.mask.astype(np.float32) / 255
-    _show("mask", HIGH, draw_mask_picture.plain(mask_picture_shares(picture.name, shares, shape)))
+    layer = next(layer for layer in reply.layers if layer.name == picture.name)
+    data = mask_picture_shares(picture.name, picture.mask.astype(np.float32) / 255, layer.shape)
+    # the cells are rounded to 1/255: the counts say it exactly, as the other charts do
+    _show("mask", HIGH, draw_mask_picture.plain(replace(data, sparsity=layer.sparsity)))
 
 
 def _show(

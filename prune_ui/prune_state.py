@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import secrets
 from dataclasses import dataclass
 
-from prune_core.errors import LabError
+from prune_core.errors import LabError, UnknownNameError
 from prune_core.jobs import PreviewReply, PreviewRequest, SupersededError
 from prune_core.models.torchvision_models import Torchvision, torchvision_names
 from prune_core.pruning import Criterion
@@ -30,6 +31,8 @@ SPARSITY: Key[float] = Key("prune/sparsity", DEFAULT)
 THRESHOLD: Key[float] = Key("prune/threshold", 0.0)
 LAYER: Key[str] = Key("prune/layer", "")
 SAID: Key[str] = Key("prune/said", "")
+WINDOW: Key[str] = Key("prune/window", "")
+"""Names the browser's window to the worker: two windows of one person do not supersede each other's questions."""
 
 TEXTS = {"model": ARCHITECTURE, "weights": WEIGHTS, "criterion": CRITERION, "scope": SCOPE, "layer": LAYER}
 
@@ -44,6 +47,15 @@ class Source:
     weights: str = ""
     removed: float = 0.0
     """Share that the run itself has removed: it stays removed."""
+
+    @property
+    def stamp(self) -> float:
+        """Changes when the weights do: when the run's checkpoint was written; 0 without one."""
+        path = checkpoint_path(self.run) if self.run else None
+        try:
+            return path.stat().st_mtime if path is not None else 0.0
+        except OSError:
+            return 0.0
 
     def request(self, **more: object) -> PreviewRequest:
         """A question about it."""
@@ -117,10 +129,10 @@ def candidates() -> dict[str, str]:
         ended = row["status"] in ("finished", "stopped", "diverged")
         if not (ended or row["sample"] or row["step"]) or not checkpoint_path(row["id"]).is_file():
             continue
-        what = described(row)
-        kind = "sample" if row["sample"] else row["id"][-4:]
-        found[row["id"]] = f"{row['name'] or what} ({kind})"
-    return found
+        what = str(row["name"] or described(row))
+        found[row["id"]] = f"Sample: {what}" if row["sample"] else what
+    names = list(found.values())
+    return {i: name if names.count(name) == 1 else f"{name} ({i[-4:]})" for i, name in found.items()}
 
 
 def source() -> Source | None:
@@ -150,9 +162,17 @@ def _first(runs: dict[str, str]) -> str:
 # --- the two sliders --------------------------------------------------------------------------------------------------
 def ask(request: PreviewRequest, *, newest: bool = True) -> PreviewReply | None:
     """The worker's answer; None where a newer question took its place, or it cannot be answered (the page says why)."""
+    if not WINDOW.get():
+        WINDOW.set(secrets.token_hex(8))
     try:
-        return session.lab().preview(request, session=f"{session.owner()}/page" if newest else "", timeout=90)
+        return session.lab().preview(request, session=WINDOW.get() if newest else "", timeout=90)
     except SupersededError:
+        return None
+    except UnknownNameError as error:
+        if request.layer:  # a link's, or the last model's: this one has others
+            LAYER.set("")
+            return ask(request.replace(layer=""), newest=newest)
+        SAID.set(str(error))
         return None
     except LabError as error:
         SAID.set(str(error))

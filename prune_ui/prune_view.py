@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import streamlit as st
 
 from prune_core.errors import LabError
-from prune_core.figures.words import count, number, percent
-from prune_core.jobs import PreviewReply
+from prune_core.figures.words import count, number, percent, si
+from prune_core.jobs import Cost, PreviewReply
 from prune_core.models.torchvision_models import torchvision_names
 from prune_core.pruning import Criterion
-from prune_core.tracking import checkpoint_path
 from prune_ui import prune_charts as charts
 from prune_ui import prune_curve, prune_tune
 from prune_ui import prune_state as state
@@ -20,7 +21,8 @@ from prune_ui.session import Key
 TICK_S = 0.6
 BUDGET_S = 0.15  # for measuring accuracy at one stop of the slider
 GROWING: Key[bool] = Key("prune/growing", False)
-REPLY: Key[tuple[str, PreviewReply] | None] = Key("prune/reply", None)
+REPLY: Key[tuple[str, str, PreviewReply] | None] = Key("prune/reply", None)
+"""The last answer: to what about the model, to which question, and what it was."""
 
 
 def panel() -> None:
@@ -83,7 +85,7 @@ def _page(growing: bool) -> None:
             "Sparsity", state.least(source), state.MOST, key=state.SPARSITY.name, step=0.001, format="percent",
             help="Share of the prunable weights that is removed.",
         )  # fmt: skip
-        beside = st.container()
+        beside, last = st.container(), st.container()
     reply = _answer(source, headline)
     if reply is None:
         if said := state.SAID.pop():
@@ -91,6 +93,7 @@ def _page(growing: bool) -> None:
             st.button("Try again", key="prune/again", icon=":material/refresh:")
         return
     _threshold_slider(source, reply, beside)
+    _layer(reply, last)
     headline.html(_lesson(reply))
     if source.removed > 0:
         st.caption(f"This run removed {percent(source.removed)} while it trained; those weights stay at zero.")
@@ -107,26 +110,28 @@ def _answer(source: Source, place: st.delta_generator.DeltaGenerator) -> Preview
     """The worker's answer for the slider's place; the one before where a newer question is on its way."""
     request = source.request(sparsity=state.SPARSITY.get(), budget_s=BUDGET_S)
     of = source.request().replace(layer="").model_dump_json()
+    question = f"{source.stamp}/{request.model_dump_json()}"
     before = REPLY.get()
+    if before is not None and before[1] == question:  # the curve has grown, nothing else
+        return before[2]
     if before is None or before[0] != of:  # a model that the worker does not hold yet may take seconds
         with place, st.spinner(f"Loading {source.name} ...", show_time=True):
             reply = state.ask(request)
     else:
         reply = state.ask(request)
     if reply is not None:
-        REPLY.set((of, reply))
+        REPLY.set((of, question, reply))
         return reply
-    return before[1] if before is not None and before[0] == of and not state.SAID.get() else None
+    return before[2] if before is not None and before[0] == of and not state.SAID.get() else None
 
 
 def _threshold_slider(source: Source, reply: PreviewReply, place: st.delta_generator.DeltaGenerator) -> None:
     """The other slider: the same truth, seen from the weights."""
-    picture = reply.picture
-    largest = max(map(abs, picture.edges)) if picture is not None else 1.0
-    largest = max(largest, reply.threshold or 0.0)
-    step = float(f"{largest / 1000:.1g}")
+    largest = reply.largest if reply.largest > 0 else 1.0
+    step = 10.0 ** math.floor(math.log10(largest / 2000))
     at = min(round((reply.threshold or 0.0) / step) * step, largest)
-    state.THRESHOLD.set(float(f"{at:.12g}"))
+    state.THRESHOLD.set(max(float(f"{at:.12g}"), 0.0))
+    picture = reply.picture
     where = f" in {picture.name}" if state.SCOPE.get() == "layer" and picture is not None else ""
     place.slider(
         f"Threshold{where}", 0.0, float(f"{largest:.12g}"), key=state.THRESHOLD.name, step=step, format="%.4g",
@@ -152,10 +157,21 @@ def _lesson(reply: PreviewReply) -> str:
             f'<b class="pruning">{percent(reply.accuracy.accuracy)}</b>'
         )
         note = f"Measured on {on} test examples; 95 % interval {percent(low)} to {percent(high)}."
-        return f'<p class="lab-lesson">{text}.</p><p class="lab-aside">{note}</p>'
-    threshold = f", those scored at most {number(reply.threshold)}" if reply.threshold is not None else ""
-    note = "Without test data no accuracy is measured."
-    return f'<p class="lab-lesson">{text}{threshold}.</p><p class="lab-aside">{note}</p>'
+    else:
+        text += f", those scored at most {number(reply.threshold)}" if reply.threshold is not None else ""
+        note = "Without test data no accuracy is measured."
+    return f'<p class="lab-lesson">{text}.</p><p class="lab-aside">{note} {_cost(reply.cost)}</p>'
+
+
+def _cost(cost: Cost) -> str:
+    text = (
+        f"Stored as a bitmask and the values left: {si(cost.kept_bytes, 'B')} instead of {si(cost.dense_bytes, 'B')}."
+    )
+    if cost.dense_macs is None or cost.kept_macs is None:
+        return text
+    share = percent(cost.kept_macs / cost.dense_macs if cost.dense_macs else 1.0)
+    left = f"{si(cost.kept_macs)} of {si(cost.dense_macs)} ({share})"
+    return f"{text} Multiplications that are left: {left}; dense kernels do all of them all the same."
 
 
 def _pictures(source: Source, reply: PreviewReply) -> bool:
@@ -168,45 +184,34 @@ def _pictures(source: Source, reply: PreviewReply) -> bool:
         state.set_sparsity(source, value)
 
     points, more = _points(source, reply)
+    by_size = state.CRITERION.get() == "magnitude"  # only then is the score what the histogram shows
     left, right = st.columns(2, gap="medium")
     with left:
         if reply.accuracy is not None:
             charts.curve(reply, points, dot)
-        else:
-            charts.layers(reply, state.LAYER.get())
+        charts.layers(reply, state.LAYER.get())
     with right:
-        by_size = state.CRITERION.get() == "magnitude"  # only then is the score what the histogram shows
         charts.histogram(reply, threshold if by_size else None)
-    _layer(reply)
-    left, right = st.columns(2, gap="medium")
-    with left:
         charts.mask(reply)
-    with right:
-        if reply.accuracy is not None:
-            charts.layers(reply, state.LAYER.get())
     return more
 
 
 def _points(source: Source, reply: PreviewReply) -> tuple[list[dict[str, float]], bool]:
     if reply.accuracy is None:
         return [], False
-    path = checkpoint_path(source.run)
     try:
-        return prune_curve.curve(source.request(budget_s=BUDGET_S), path.stat().st_mtime if path.is_file() else 0.0)
+        return prune_curve.curve(source.request(budget_s=BUDGET_S), source.stamp)
     except (LabError, OSError) as error:
         st.caption(f":red[:material/error: The curve could not be measured: {error}]")
         return [], False
 
 
-def _layer(reply: PreviewReply) -> None:
+def _layer(reply: PreviewReply, place: st.delta_generator.DeltaGenerator) -> None:
     """The layer whose histogram and mask are shown."""
     by_name = {layer.name: layer for layer in reply.layers}
     shown = reply.picture.name if reply.picture is not None else next(iter(by_name))
-    if state.LAYER.get() not in by_name:
-        state.LAYER.set(shown)
-    else:
-        state.LAYER.set(state.LAYER.get())
-    st.selectbox(
-        "Layer", list(by_name), key=state.LAYER.name, width=360, label_visibility="collapsed",
+    state.LAYER.set(state.LAYER.get() if state.LAYER.get() in by_name else shown)
+    place.selectbox(
+        "Layer", list(by_name), key=state.LAYER.name, help="Whose histogram and mask are shown.",
         format_func=lambda n: f"{n}  ·  {count(by_name[n].numel)} weights" if n in by_name else n,
     )  # fmt: skip

@@ -84,7 +84,10 @@ def draw_layer_bars(data: LayerBars, colours: Palette) -> Plain:
         "marker": {"color": [full if name == data.chosen else pale for name in data.names], "line": {"width": 0}},
         "text": [percent(s, 0 if many else 1) for s in data.sparsity],
         "textposition": ["inside" if s > 0.25 else "outside" for s in data.sparsity], "textangle": 0,
-        "cliponaxis": False, "insidetextfont": {"color": colours.background},
+        "cliponaxis": False,
+        # on a pale bar the page's own text colour reads best
+        "insidetextfont": {"color": [colours.background if name == data.chosen or not data.chosen else colours.ink
+                                     for name in data.names]},
         "constraintext": "none",
     }  # fmt: skip
     line: Plain = {

@@ -101,7 +101,7 @@ def draw_weight_histogram(data: WeightHistogram, colours: Palette, log: bool = F
                 "label": "threshold", "color": "pruning", "shade": "between"}  # fmt: skip
         if data.removed.any():
             subtitle += f", those below {number(data.threshold)} in magnitude"
-    yaxis: Plain = {"rangemode": "tozero", "separatethousands": True}
+    yaxis: Plain = {"rangemode": "tozero", "separatethousands": True, "exponentformat": "none"}
     if log:
         yaxis = {"type": "log", "separatethousands": True, "dtick": 1}
     return frame(

@@ -24,6 +24,17 @@ def count(n: float) -> str:
     return f"{round(n):,}".replace(",", "\u2009")
 
 
+def si(value: float, unit: str = "") -> str:
+    """A large number with three digits and a prefix: ``54.6 kB``, ``1.81 G``."""
+    size, prefixes = abs(value), ["T", "G", "M", "k", ""]
+    while size >= 999.5 and len(prefixes) > 1:
+        size /= 1000
+        prefixes.pop()
+    prefix = prefixes[-1]
+    digits = 0 if not prefix or size >= 99.95 else 1 if size >= 9.995 else 2
+    return f"{math.copysign(size, value):.{digits}f}\u00a0{prefix}{unit}".rstrip("\u00a0")
+
+
 def power(decade: int) -> str:
     """A tick at a power of ten: plain from 0.001 to 10 000, a power beyond."""
     if -3 <= decade <= 4:
