@@ -1,28 +1,35 @@
 """Publishing ended runs to MLflow: settings, metrics, files and the model, to any tracking address.
 
 MLflow is large and slow to import, so neither the app nor a worker ever does: a process of its own publishes what
-waits and ends. MLflow's telemetry is off.
+waits and ends. MLflow's telemetry is off. ``PRUNE_LAB_PUBLISH=off`` leaves runs waiting until it is set no more.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
+import logging
 import os
 import subprocess
 import sys
 import tempfile
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from filelock import FileLock, Timeout
 
-from prune_core.errors import LabError, StoreError
+from prune_core.errors import LabError, StoreError, StoreUnavailableError
 from prune_core.events import STEP_FIELDS
 from prune_core.tracking.home import checkpoint_path, home
+from prune_core.tracking.keeping import changeable
 from prune_core.tracking.records import RunRecord
 from prune_core.tracking.store import Store
+from prune_core.tracking.thinning import extremes
 from prune_core.training import restore_model
 
 if TYPE_CHECKING:
@@ -40,6 +47,8 @@ STATUS = {
     "failed": "FAILED",
 }
 
+log = logging.getLogger("prune_core.tracking")
+
 
 def publish(store: Store, run_id: str, tracking_uri: str | None = None) -> str:
     """Publish an ended run and return MLflow's id of it. Published before, it is replaced: the older one is deleted.
@@ -47,15 +56,12 @@ def publish(store: Store, run_id: str, tracking_uri: str | None = None) -> str:
     ``tracking_uri`` is by default ``MLFLOW_TRACKING_URI``, or a local store in the lab's home. Raises StoreError, a
     sentence that is also noted in the run, where it cannot be done; the run itself is never harmed.
     """
-    record = store.run(run_id)
-    if not record.has_ended:
-        raise StoreError(f"Run {run_id} is {record.status}: only a run that has ended can be published.")
+    record = _publishable(store, run_id)
+    store.set_publishing(run_id, "waiting")  # also: a store that cannot note the end of it is found before the start
     try:
         published = _publish(store, record, tracking_uri or tracking_address())
     except Exception as error:  # MLflow raises whatever its backend does
-        sentence = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-        if isinstance(error, ModuleNotFoundError):
-            sentence = "MLflow is not installed: pip install mlflow."
+        sentence = _sentence(error)
         store.set_publishing(run_id, sentence)
         raise StoreError(f"Run {run_id} could not be published: {sentence}") from error
     store.set_publishing(run_id, "", published=published)
@@ -64,29 +70,48 @@ def publish(store: Store, run_id: str, tracking_uri: str | None = None) -> str:
 
 def publish_again(store: Store, run_id: str) -> None:
     """Have a run published in the background, once more or for the first time; returns at once."""
-    record = store.run(run_id)
-    if not record.has_ended:
-        raise StoreError(f"Run {run_id} is {record.status}: only a run that has ended can be published.")
+    _publishable(store, run_id)
     store.set_publishing(run_id, "waiting")
     start_publisher(store)
 
 
 def start_publisher(store: Store) -> None:
-    """Have everything that waits published by a process of its own, unless ``PRUNE_LAB_PUBLISH`` is ``off``."""
-    if os.environ.get("PRUNE_LAB_PUBLISH", "").lower() in OFF:
+    """Have everything that waits published by a process of its own; one that is at it already takes it on."""
+    if os.environ.get("PRUNE_LAB_PUBLISH", "").strip().lower() in OFF:
         return
     root = Path(__file__).resolve().parents[2]
     paths = os.pathsep.join(p for p in (str(root), os.environ.get("PYTHONPATH", "")) if p)
-    environment = {**os.environ, "PYTHONPATH": paths, "MLFLOW_DISABLE_TELEMETRY": "true", "PRUNE_LAB_HOME": str(home())}
-    with contextlib.suppress(OSError), (home() / "publish.log").open("a") as log:  # never the run's trouble
-        subprocess.Popen(
-            [sys.executable, "-m", "prune_core.tracking.publisher", store.url],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+    environment = {
+        **os.environ,
+        "PYTHONPATH": paths,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "PRUNE_LAB_HOME": str(home()),
+        "PRUNE_LAB_STORE": store.url,  # not among the arguments: those are for all to see, and it may hold a password
+    }
+    with contextlib.suppress(OSError):  # never the run's trouble
+        home().mkdir(parents=True, exist_ok=True)
+        try:
+            publisher_lock(store.url).acquire(timeout=0).lock.release()
+        except Timeout:
+            return  # it looks once more after it has let go of the lock
+        with (home() / "publish.log").open("w") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "prune_core.tracking.publisher"],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        if hasattr(os, "setpriority"):
+            os.setpriority(os.PRIO_PROCESS, process.pid, 19)  # from here: its imports alone take seconds
+        threading.Thread(target=process.wait, daemon=True).start()  # or a zombie is left of each
+
+
+def publisher_lock(store_url: str) -> FileLock:
+    """What the one process holds that publishes for this home and store."""
+    name = hashlib.sha256(store_url.encode()).hexdigest()[:8]
+    return FileLock(home() / f"publish-{name}.lock")
 
 
 def tracking_address() -> str:
@@ -94,31 +119,56 @@ def tracking_address() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home() / 'mlflow' / 'mlflow.db'}"
 
 
+def _publishable(store: Store, run_id: str) -> RunRecord:
+    changeable(run_id)
+    record = store.run(run_id)
+    if not record.has_ended:
+        raise StoreError(f"Run {run_id} is {record.status}: only a run that has ended can be published.")
+    return record
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] == "mlflow":
+        return "MLflow is not installed: pip install mlflow."
+    text = " ".join(str(error).split())[:300]
+    return text if isinstance(error, LabError) else f"{type(error).__name__}: {text}"
+
+
 def _publish(store: Store, record: RunRecord, address: str) -> str:
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when mlflow is imported
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # read when mlflow is imported
     from mlflow import MlflowClient
 
     local = home() / "mlflow"
+    place = None
     if str(local) in address:
         local.mkdir(parents=True, exist_ok=True)
+        place = (local / "artifacts").as_uri()
     client = MlflowClient(tracking_uri=address)
     found = client.get_experiment_by_name(EXPERIMENT)
-    place = (local / "artifacts").as_uri() if str(local) in address else None
     experiment_id = found.experiment_id if found is not None else client.create_experiment(EXPERIMENT, place)
     name = record.name or record.id
     run = client.create_run(experiment_id, start_time=_ms(record.started), tags=_tags(record), run_name=name)
     run_id = str(run.info.run_id)
     try:
         _describe(client, run_id, store, record)
-        _files(client, run_id, store, record, address)
+        _files(client, run_id, store, record)
+        if checkpoint_path(record.id).is_file():
+            _model(client, run_id, experiment_id, record)
+        client.set_terminated(run_id, STATUS[record.status], _ms(record.ended))
     except BaseException:
-        client.delete_run(run_id)  # nothing half-published is ever taken for whole
+        _remove(client, run_id)  # nothing half-published is ever taken for whole
         raise
-    client.set_terminated(run_id, STATUS[record.status], _ms(record.ended))
     if record.published:
-        with contextlib.suppress(Exception):  # deleted there, or published elsewhere before
-            client.delete_run(record.published)
+        _remove(client, record.published)
     return run_id
+
+
+def _remove(client: MlflowClient, run_id: str) -> None:
+    with contextlib.suppress(Exception):  # deleted there by somebody, or published elsewhere before
+        outputs = client.get_run(run_id).outputs
+        for model in outputs.model_outputs if outputs is not None else ():
+            client.delete_logged_model(model.model_id)
+        client.delete_run(run_id)
 
 
 def _describe(client: MlflowClient, run_id: str, store: Store, record: RunRecord) -> None:
@@ -128,48 +178,59 @@ def _describe(client: MlflowClient, run_id: str, store: Store, record: RunRecord
     client.log_batch(run_id, params=params)
     at = _ms(record.ended) or 0
     metrics = [Metric(f"final_{k}", float(v), at, record.step) for k, v in record.summary.items() if _numeric(v)]
-    for frame, names, prefix in (
-        (store.history(record.id, limit=MOST_POINTS * len(STEP_FIELDS)), STEP_FIELDS, "train_"),
-        (store.evals(record.id), ("accuracy", "loss"), "test_"),
-    ):
-        metrics += _points(frame, names, prefix, at, Metric)
+    metrics += _points(store.history(record.id), STEP_FIELDS, "train_", at, Metric)
+    metrics += _points(store.evals(record.id), ("accuracy", "loss"), "test_", at, Metric)
     for first in range(0, len(metrics), BATCH):
         client.log_batch(run_id, metrics=metrics[first : first + BATCH])
 
 
-def _points(frame: pd.DataFrame, names: tuple[str, ...], prefix: str, at: int, metric: Any) -> list[Any]:
-    steps = frame["step"].tolist()
-    every = max(1, len(steps) // MOST_POINTS)
-    return [
-        metric(prefix + name, value, at, int(step))
-        for name in names
-        for step, value in list(zip(steps, frame[name].tolist(), strict=True))[::every]
-        if np.isfinite(value)
-    ]
+def _points(frame: pd.DataFrame, names: tuple[str, ...], prefix: str, at: int, metric: Any) -> Iterator[Any]:
+    for name in names:
+        rows = frame[["step", name]].to_numpy(dtype=float)
+        for step, value in extremes(rows[np.isfinite(rows[:, 1])], MOST_POINTS).tolist():
+            yield metric(prefix + name, value, at, int(step))
 
 
-def _files(client: MlflowClient, run_id: str, store: Store, record: RunRecord, address: str) -> None:
-    experiment = record.experiment
-    client.log_text(run_id, experiment.to_yaml(), "experiment.yaml")
+def _files(client: MlflowClient, run_id: str, store: Store, record: RunRecord) -> None:
+    client.log_text(run_id, record.experiment.to_yaml(), "experiment.yaml")
     client.log_text(run_id, store.history(record.id).to_csv(index=False), "history.csv")
-    client.log_dict(run_id, store.marks(record.id).to_dict("records"), "interventions.json")
+    client.log_text(run_id, json.dumps(store.marks(record.id).to_dict("records"), indent=2), "interventions.json")
     client.log_text(run_id, json.dumps(record.summary, indent=2), "summary.json")
-    path = checkpoint_path(record.id)
-    if not path.is_file():
-        return
-    import mlflow
-    import torch
 
-    model, _ = restore_model(experiment, path)
-    with tempfile.TemporaryDirectory() as folder:
-        weights = Path(folder) / "weights.pt"
+
+def _model(client: MlflowClient, run_id: str, experiment_id: str, record: RunRecord) -> None:
+    """The model twice: its weights by name, and as a traced graph, for which one needs torch and nothing of the lab.
+
+    All through ``client``: MLflow's own short way sets the tracking address of the whole process, and in a notebook
+    that is the person's.
+    """
+    import mlflow.pytorch
+    import torch
+    from mlflow.entities import LoggedModelOutput
+    from mlflow.models import Model
+
+    model, _ = restore_model(record.experiment, checkpoint_path(record.id))
+    with tempfile.TemporaryDirectory() as name:
+        weights, folder = Path(name) / "weights.pt", Path(name) / "model"
         torch.save(model.state_dict(), weights)
         client.log_artifact(run_id, str(weights), "model_state")
-    mlflow.set_tracking_uri(address)
-    needs = [f"torch=={torch.__version__.partition('+')[0]}"]
-    example = np.zeros((2, *experiment.data.info.shape), np.float32)
-    with mlflow.start_run(run_id=run_id):  # as a traced graph: whoever loads it needs torch, and nothing of the lab
-        mlflow.pytorch.log_model(model.eval(), name="model", input_example=example, pip_requirements=needs)
+        logged = client.create_logged_model(experiment_id, name="model", source_run_id=run_id)
+        try:
+            mlflow.pytorch.save_model(
+                model.eval(),
+                str(folder),
+                mlflow_model=Model(run_id=run_id, model_id=logged.model_id, model_uuid=logged.model_id),
+                input_example=np.zeros((2, *record.experiment.data.info.shape), np.float32),
+                pip_requirements=[f"torch=={torch.__version__.partition('+')[0]}"],
+                serialization_format="pt2",
+            )
+        except Exception as error:  # not every model of people's own can be traced: its weights are there
+            client.delete_logged_model(logged.model_id)
+            client.set_tag(run_id, "lab.model", f"only its weights: it cannot be traced ({_sentence(error)})")
+            return
+        client.log_model_artifacts(logged.model_id, str(folder))
+    client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=record.step)])
+    client.finalize_logged_model(logged.model_id, "READY")
 
 
 def _tags(record: RunRecord) -> dict[str, str]:
@@ -194,7 +255,11 @@ def publish_waiting(store: Store) -> int:
     """Publish everything that waits, oldest first; returns how many were. What fails says so in its run."""
     done = 0
     for run_id in store.to_publish():
-        with contextlib.suppress(LabError):
+        try:
             publish(store, run_id)
             done += 1
+        except StoreUnavailableError:
+            raise  # what cannot be noted as done would be published again and again
+        except LabError as error:
+            log.warning("%s", error)
     return done

@@ -1,34 +1,54 @@
-"""The process that publishes: ``python -m prune_core.tracking.publisher STORE``. One a home at a time."""
+"""The process that publishes: ``python -m prune_core.tracking.publisher``. One a home and store at a time."""
 
 from __future__ import annotations
 
+import importlib
+import logging
 import os
-import sys
 import time
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
-from prune_core.tracking.home import home
-from prune_core.tracking.publish import publish_waiting
+from prune_core.tracking.home import store_url
+from prune_core.tracking.publish import publish_waiting, publisher_lock
 from prune_core.tracking.store import Store
 
 LINGER_S = 10.0  # runs often end one after the other, and starting again costs seconds
+POLL_S = 0.5
+
+log = logging.getLogger("prune_core.tracking")
 
 
-def main(url: str) -> None:
-    """Publish what waits until nothing has come for a while."""
-    if hasattr(os, "nice"):
-        os.nice(19)
-    try:
-        with FileLock(home() / "publish.lock", timeout=0):
-            store, idle_since = Store(url), time.monotonic()
-            while time.monotonic() - idle_since < LINGER_S:
-                if publish_waiting(store):
-                    idle_since = time.monotonic()
-                time.sleep(0.5)
-    except Timeout:
-        return  # another one is at it, and looks once more before it ends
+def main() -> None:
+    """Publish what waits in the store until nothing has come for a while."""
+    url = store_url()
+    load_plugins()
+    store = Store(url)
+    lock = publisher_lock(url)
+    while store.to_publish():  # a run that ended while the lock was held still, for the last time, is seen here
+        try:
+            with lock.acquire(timeout=0):
+                _publish_until_quiet(store)
+        except Timeout:
+            return  # another process is at it, and looks here once more
+
+
+def load_plugins() -> None:
+    """Import people's own parts: runs with them cannot be read otherwise. A broken one is reported and left out."""
+    for name in filter(None, map(str.strip, os.environ.get("PRUNE_LAB_PLUGINS", "").split(","))):
+        try:
+            importlib.import_module(name)
+        except Exception:
+            log.exception("PRUNE_LAB_PLUGINS names %s, which cannot be imported:", name)
+
+
+def _publish_until_quiet(store: Store) -> None:
+    idle_since = time.monotonic()
+    while time.monotonic() - idle_since < LINGER_S:
+        if publish_waiting(store):
+            idle_since = time.monotonic()
+        time.sleep(POLL_S)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()
