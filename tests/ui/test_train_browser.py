@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.browser
 
 LONG = "/?train.steps=200000&model=mlp"  # minutes: whatever is done with it happens in mid-run
@@ -24,12 +24,6 @@ def button(page: Any, name: str) -> Any:
 
 def ready(page: Any) -> None:
     page.wait_for_selector(".lab-chart .main-svg", timeout=60_000)
-
-
-def status(page: Any, word: str, timeout: int = 60_000) -> None:
-    page.locator(".stBadge, [data-testid=stMarkdownContainer]", has_text=re.compile(rf"^\W*\w*\W*{word}$")).first.wait_for(
-        timeout=timeout
-    )
 
 
 @pytest.fixture
@@ -127,7 +121,8 @@ def test_zoom_stays_and_no_frame_is_blank_while_it_runs(going: Any) -> None:
             const gd = document.querySelector('.lab-gd'); gd.mine = true; window.blank = 0; window.frames_ = 0;
             const look = () => {
                 const svg = document.querySelector('.lab-gd .main-svg'), box = svg?.getBoundingClientRect();
-                if (!svg || box.width < 50 || !document.querySelector('.lab-gd .scatterlayer path.js-line')) window.blank++;
+                const line = document.querySelector('.lab-gd .scatterlayer path.js-line');
+                if (!svg || box.width < 50 || !line) window.blank++;
                 window.frames_++; requestAnimationFrame(look);
             };
             requestAnimationFrame(look);
@@ -184,7 +179,4 @@ def test_a_mistake_is_a_sentence_and_keeps_what_was_typed(visit: Any) -> None:
     assert float(field.input_value()) == -1
     field.fill("0.02")
     field.press("Enter")
-    page.wait_for_function(
-        "() => [...document.querySelectorAll('button')].some((b) => b.innerText.trim().endsWith('Train') && !b.disabled)",
-        timeout=20_000,
-    )
+    playwright.expect(button(page, "Train")).to_be_enabled(timeout=20_000)
