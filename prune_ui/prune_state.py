@@ -31,6 +31,8 @@ SPARSITY: Key[float] = Key("prune/sparsity", DEFAULT)
 THRESHOLD: Key[float] = Key("prune/threshold", 0.0)
 LAYER: Key[str] = Key("prune/layer", "")
 SAID: Key[str] = Key("prune/said", "")
+LOST: Key[str] = Key("prune/lost", "")
+"""The run of a link that cannot be shown: said until another is chosen."""
 WINDOW: Key[str] = Key("prune/window", "")
 """Names the browser's window to the worker: two windows of one person do not supersede each other's questions."""
 
@@ -73,6 +75,7 @@ def open_link() -> None:
     params = session.read_link(PAGE)
     if params is None:
         return
+    LOST.set("")
     if run_id := params.get(RUN, ""):
         KIND.set(RUNS)
         CHOSEN.set(run_id)
@@ -142,7 +145,7 @@ def source() -> Source | None:
     runs = candidates()
     run_id = CHOSEN.get()
     if run_id and run_id not in runs:
-        SAID.set(f"Run {run_id[:32]} cannot be pruned: it is not in this lab, or has no checkpoint yet.")
+        LOST.set(run_id[:32])
         run_id = ""
     run_id = run_id or _first(runs)
     if CHOSEN.get() != run_id:  # before its widget is there; afterwards it is one of the runs
@@ -157,6 +160,12 @@ def _first(runs: dict[str, str]) -> str:
     """What the page starts with: a run with all its weights where there is one, as there is most to take from it."""
     removed = listing().frame.set_index("id")["sparsity"]
     return next((i for i in runs if not removed.get(i) > 0), next(iter(runs), ""))
+
+
+def another() -> None:
+    """Another model was chosen: its layers are others, and what was lost is done with."""
+    LAYER.set("")
+    LOST.set("")
 
 
 # --- the two sliders --------------------------------------------------------------------------------------------------

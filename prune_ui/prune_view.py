@@ -30,13 +30,9 @@ def panel() -> None:
     with st.container(border=True):
         for key in (state.KIND, state.CHOSEN, state.ARCHITECTURE, state.WEIGHTS, state.CRITERION, state.SCOPE):
             key.set(key.get())  # a widget's value is forgotten when the visitor looks at another page
-        st.radio(
-            "What to prune", (state.RUNS, state.PUBLISHED), key=state.KIND.name, on_change=state.LAYER.set, args=("",)
-        )
+        st.radio("What to prune", (state.RUNS, state.PUBLISHED), key=state.KIND.name, on_change=state.another)
         if state.KIND.get() == state.PUBLISHED:
-            st.selectbox(
-                "Architecture", torchvision_names(), key=state.ARCHITECTURE.name, on_change=state.LAYER.set, args=("",)
-            )
+            st.selectbox("Architecture", torchvision_names(), key=state.ARCHITECTURE.name, on_change=state.another)
             st.segmented_control("Weights", ("random", "pretrained"), key=state.WEIGHTS.name, required=True)
             st.caption("No test data belongs to it: threshold, layers and mask are shown, accuracy is not.")
         elif runs := state.candidates():
@@ -44,7 +40,7 @@ def panel() -> None:
                 state.source()  # says why a run of a link is not there
             st.selectbox(
                 "Run", list(runs), key=state.CHOSEN.name, format_func=lambda i: runs.get(i, i),
-                on_change=state.LAYER.set, args=("",),
+                on_change=state.another,
             )  # fmt: skip
         else:
             st.caption("No run has a checkpoint yet.")
@@ -70,6 +66,10 @@ def _page(growing: bool) -> None:
     source = state.source()
     if said := state.SAID.pop():
         st.error(said, icon=":material/error:")
+    if lost := state.LOST.get():
+        st.error(
+            f"Run {lost} cannot be pruned: it is not in this lab, or has no checkpoint yet.", icon=":material/error:"
+        )
     if source is None:
         st.info(
             "There is no trained run to prune yet. Train one, or take a model of torchvision.",
@@ -110,8 +110,8 @@ def _answer(source: Source, place: st.delta_generator.DeltaGenerator) -> Preview
     """The worker's answer for the slider's place; the one before where a newer question is on its way."""
     request = source.request(sparsity=state.SPARSITY.get(), budget_s=BUDGET_S)
     of = source.request().replace(layer="").model_dump_json()
-    question = f"{source.stamp}/{request.model_dump_json()}"
-    before = REPLY.get()
+    stamp, before = source.stamp, REPLY.get()
+    question = f"{stamp}/{request.model_dump_json()}"
     if before is not None and before[1] == question:  # the curve has grown, nothing else
         return before[2]
     if before is None or before[0] != of:  # a model that the worker does not hold yet may take seconds
@@ -120,7 +120,8 @@ def _answer(source: Source, place: st.delta_generator.DeltaGenerator) -> Preview
     else:
         reply = state.ask(request)
     if reply is not None:
-        REPLY.set((of, question, reply))
+        layer = reply.picture.name if reply.picture is not None else ""  # the largest, where none was asked for
+        REPLY.set((of, f"{stamp}/{request.replace(layer=layer).model_dump_json()}", reply))
         return reply
     return before[2] if before is not None and before[0] == of and not state.SAID.get() else None
 

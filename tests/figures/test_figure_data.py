@@ -14,7 +14,7 @@ from prune_core.events import Boundary, InterventionEvent, LayerSnapshot
 from prune_core.figures.drawing import log_axis
 from prune_core.figures.marks import marks_of
 from prune_core.figures.thinning import keep
-from prune_core.figures.words import count, number, percent, plural, power
+from prune_core.figures.words import count, number, percent, plural, power, si
 
 
 # --- thinning --------------------------------------------------------------------------------------------------------
@@ -42,6 +42,13 @@ def test_thinning_stays_within_its_limit(n: int) -> None:
 
 
 # --- words -----------------------------------------------------------------------------------------------------------
+def test_large_numbers_have_three_digits_and_a_prefix() -> None:
+    seen = {0: "0", 7: "7", 999: "999", 1000: "1.00 k", 54_754: "54.8 k", 99_960: "100 k", 999_600: "1.00 M",
+            1_814_073_344: "1.81 G", -2500: "-2.50 k", 5e16: "50000 T"}  # fmt: skip
+    assert {value: si(value).replace("\u00a0", " ") for value in seen} == seen
+    assert si(29_400, "B") == "29.4\u00a0kB" and si(12, "B") == "12\u00a0B"
+
+
 def test_words() -> None:
     assert percent(0.1234) == "12.3\u00a0%" and percent(0.5, 0) == "50\u00a0%" and percent(math.nan) == "–"
     assert number(0.012345) == "0.0123" and number(1234567.0) == "1.23e+06" and number(0) == "0"
