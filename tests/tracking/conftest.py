@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy import event
 
 import prune_core as pc
 from prune_core.tracking import Store
@@ -49,3 +51,30 @@ def rows() -> Callable[[int, int], np.ndarray]:
         return np.column_stack([steps, steps[:, None] + np.arange(1, 8) / 8])
 
     return make
+
+
+class Trouble:
+    """Makes a store read-only or full, in mid-run too. SQLite itself refuses, also where root runs the tests."""
+
+    def __init__(self, store: Store) -> None:
+        self._pragmas: tuple[str, ...] = ()
+        event.listen(store._database._engine, "checkout", self._checked_out)
+
+    def read_only(self) -> None:
+        self._pragmas = ("PRAGMA query_only=ON",)
+
+    def full(self) -> None:
+        self._pragmas = ("PRAGMA max_page_count=1",)  # not one page more than there are
+
+    def over(self) -> None:
+        self._pragmas = ("PRAGMA query_only=OFF", "PRAGMA max_page_count=4294967294")
+
+    def _checked_out(self, connection: Any, *_: object) -> None:
+        for pragma in self._pragmas:
+            connection.execute(pragma)
+
+
+@pytest.fixture
+def trouble(store: Store) -> Trouble:
+    """What may befall the store, from its next transaction on."""
+    return Trouble(store)

@@ -381,7 +381,7 @@ def test_an_unknown_run_is_a_sentence(store: Store) -> None:
         lambda: store.run("sample-nothing"),
     ]
     for ask in asks:
-        with pytest.raises(pc.RunNotFoundError, match="There is no run '(sample-)?nothing'"):
+        with pytest.raises(pc.RunNotFoundError, match=r"There is no run '(sample-)?nothing'"):
             ask()
     assert not store.claim("nothing", "token")
     assert store.snapshot("nothing") is None
