@@ -150,14 +150,18 @@ class Form(Generic[T]):
         chosen = self.draft.kind(path, spec)
         if not named:
             widget = self._widget(path, chosen == ON)
-            st.toggle(label, key=widget, on_change=self._toggled, args=(path, widget), help=spec.help or None)
+            st.toggle(
+                label, chosen == ON, key=widget, on_change=self._toggled, args=(path, widget), help=spec.help or None
+            )
             return
-        widget = self._widget(path, chosen if chosen in options else None)
+        place = options.index(chosen) if chosen in options else None
+        widget = self._widget(path, chosen if place is not None else None)
         names = {NONE: ABSENT.get(path, f"No {label.lower()}"), **{n: e.label for n, e in entries.items()}}
         entry = entries.get(chosen)
         st.selectbox(
             label,
             options,
+            place,
             key=widget,
             format_func=lambda name: names.get(name, name),
             on_change=self._chosen,
@@ -195,32 +199,35 @@ class Form(Generic[T]):
             self._select(path, spec, label, options, parsed if parsed in options else None)
         elif spec.type is bool:
             widget = self._widget(path, bool(parsed))
-            st.toggle(label, key=widget, on_change=self._typed, args=(path, widget), help=field_help(spec))
+            st.toggle(
+                label, bool(parsed), key=widget, on_change=self._typed, args=(path, widget), help=field_help(spec)
+            )
         elif (span := slider_span(spec)) is not None and not spec.advanced:
             self._slider(path, spec, label, given, parsed, span)
         elif spec.type is int and (parsed is None or (isinstance(parsed, int) and abs(parsed) < WIDEST_INT)):
             widget = self._widget(path, parsed)
             st.number_input(
-                label, key=widget, value=None if spec.optional else "min", step=1, on_change=self._typed,
-                args=(path, widget), help=field_help(spec), placeholder="all" if spec.optional else None,
+                label, key=widget, value=parsed if parsed is not None or spec.optional else "min", step=1,
+                on_change=self._typed, args=(path, widget), help=field_help(spec),
+                placeholder="all" if spec.optional else None,
             )  # fmt: skip
         else:
             self._text(path, spec, label, given)
         self.problem(path)
 
     def _select(self, path: str, spec: FieldSpec, label: str, options: Any, chosen: Any) -> None:
-        widget = self._widget(path, chosen)
+        widget, listed = self._widget(path, chosen), list(options)
         st.selectbox(
-            label, list(options), key=widget, format_func=choice_label, on_change=self._typed, args=(path, widget),
-            help=field_help(spec),
+            label, listed, listed.index(chosen) if chosen in listed else None, key=widget, format_func=choice_label,
+            on_change=self._typed, args=(path, widget), help=field_help(spec),
         )  # fmt: skip
 
     def _text(self, path: str, spec: FieldSpec, label: str, given: Any, **look: Any) -> None:
         shown = given if isinstance(given, str) else "" if given is None else to_text(given)
         widget = self._widget(f"{path}#text", shown)
         st.text_input(
-            label, key=widget, on_change=self._typed, args=(path, widget), help=look.pop("help", field_help(spec)),
-            placeholder="all" if spec.optional else None, **look,
+            label, shown, key=widget, on_change=self._typed, args=(path, widget),
+            help=look.pop("help", field_help(spec)), placeholder="all" if spec.optional else None, **look,
         )  # fmt: skip
 
     def _slider(self, path: str, spec: FieldSpec, label: str, given: Any, parsed: Any, span: Span) -> None:
@@ -233,21 +240,25 @@ class Form(Generic[T]):
                 nearest = min(options, key=lambda o: abs(math.log(o / max(float(value), 1e-300))))
                 widget = self._widget(f"{path}#slider", nearest)
                 st.select_slider(
-                    label, options, key=widget, format_func=number_label, on_change=self._typed, args=(path, widget),
-                    help=field_help(spec),
+                    label, options, nearest, key=widget, format_func=number_label, on_change=self._typed,
+                    args=(path, widget), help=field_help(spec),
                 )  # fmt: skip
             else:
                 held = min(max(float(value), span[0]), span[1])
                 widget = self._widget(f"{path}#slider", held)
                 st.slider(
-                    label, span[0], span[1], key=widget, step=0.01, format="%g", on_change=self._typed,
+                    label, span[0], span[1], held, key=widget, step=0.01, format="%g", on_change=self._typed,
                     args=(path, widget), help=field_help(spec),
                 )  # fmt: skip
             self._text(path, spec, f"{label}, exactly", given, label_visibility="collapsed", width=92, help=None)
 
     # --- what widgets call --------------------------------------------------------------------------------------------
     def _widget(self, path: str, value: Any) -> str:
-        """The widget's key; the widget shows ``value``, the draft's, whatever it showed before."""
+        """The widget's key; the widget shows ``value``, the draft's, whatever it showed before.
+
+        Every widget also gets ``value`` as its default: a browser that sees only the second of two quick runs (the one
+        in which nothing was set anew) starts from the default, and reports it back as if somebody had chosen it.
+        """
         key = f"{self.key}/{path}"
         if key not in st.session_state or st.session_state[key] != value:
             st.session_state[key] = value

@@ -142,13 +142,22 @@ def layers(run: LiveRun) -> None:
 
 
 def plan(run: LiveRun) -> list[tuple[int, float]] | None:
-    """The schedule as it was planned: step and sparsity; None without pruning."""
+    """What the schedule asks for, changes in mid-run included: step and sparsity; None without pruning."""
     prune, steps = run.record.experiment.prune, run.record.steps
     if prune is None:
         return None
     schedule = prune.schedule
-    at = sorted({0, *range(0, steps + 1, max(steps // 200, 1)), min(schedule.end, steps), steps})
-    return [(s, schedule(s)) for s in at]
+    targets = run.marks[run.marks["field"] == "sparsity"]
+    changes = [(int(s), float(v)) for s, v in zip(targets["step"], targets["value"], strict=True)]
+    at = sorted(
+        {0, *range(0, steps + 1, max(steps // 200, 1)), min(schedule.end, steps), steps, *(s for s, _ in changes)}
+    )
+    planned = []
+    for step in at:
+        while changes and step >= changes[0][0]:
+            schedule = schedule.with_final(changes.pop(0)[1])
+        planned.append((step, schedule(step)))
+    return planned
 
 
 def blank(name: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import streamlit as st
 
@@ -202,7 +202,7 @@ def tiles(run: LiveRun | None) -> None:
 
 # --- in mid-run -------------------------------------------------------------------------------------------------------
 def mid_run(run: LiveRun) -> None:
-    """Three sliders that act on the run from its next step on."""
+    """Three sliders that act on the run from its next step on; after its end they show what held, and stay in place."""
     experiment, values = run.record.experiment, actions.wanted(run)
     specs: list[tuple[InterventionField, str, FieldSpec]] = []
     if experiment.clip is not None:
@@ -211,9 +211,12 @@ def mid_run(run: LiveRun) -> None:
     if experiment.prune is not None:
         specs.append(("sparsity", "Target sparsity", _spec(experiment.prune.schedule, "final")))
     with st.container(border=True, key="train_midrun"):
-        st.caption("**Change while it runs** · from the next step on; every change is marked on the charts.")
-        with st.container(horizontal=True, gap="medium"):
-            for field, label, spec in specs:
+        if run.active:
+            st.caption("**Change while it runs** · from the next step on; every change is marked on the charts.")
+        else:
+            st.caption("**What held at the end** · these can be changed while a run goes; *Train* starts the next one.")
+        for column, (field, label, spec) in zip(st.columns(len(specs), gap="medium"), specs, strict=True):
+            with column:
                 _mid_slider(run, field, label, spec, values[field])
 
 
@@ -221,22 +224,25 @@ def _mid_slider(run: LiveRun, field: InterventionField, label: str, spec: FieldS
     span = slider_span(spec)
     if span is None:
         return
+    options = log_options(span, value) if spec.log else []
+    if spec.log:
+        shown = min(options, key=lambda o: abs(math.log(o / value)))
+    else:
+        shown = min(max(round(value, 4), span[0]), span[1])
     key = f"train/mid/{run.record.id}/{field}"
-    shown = value if spec.log else min(max(round(value, 4), span[0]), span[1])
+    # only where it differs: what is set anew every half second would pull the slider out of a dragging hand
     if key not in st.session_state or not math.isclose(st.session_state[key], shown, rel_tol=1e-9):
         st.session_state[key] = shown
 
     def changed() -> None:
         actions.intervene(run.record.id, field, float(st.session_state[key]))
 
+    look: dict[str, Any] = {"key": key, "on_change": changed, "help": field_help(spec), "disabled": not run.active}
+    # shown is the default, too: a browser that missed the run in which it was set would report the slider's lower end
     if spec.log:
-        options = log_options(span, value)
-        st.session_state[key] = min(options, key=lambda o: abs(math.log(o / value)))
-        st.select_slider(
-            label, options, key=key, format_func=number_label, on_change=changed, help=field_help(spec), width=230
-        )
+        st.select_slider(label, options, shown, format_func=number_label, **look)
     else:
-        st.slider(label, *span, key=key, step=0.01, format="%g", on_change=changed, help=field_help(spec), width=230)
+        st.slider(label, *span, shown, step=0.01, format="%g", **look)
 
 
 def _spec(part: object, name: str) -> FieldSpec:

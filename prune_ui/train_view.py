@@ -36,7 +36,7 @@ def _picture(going: bool) -> None:
     if said := actions.SAID.pop():
         st.error(said, icon=":material/error:")
     status(form, run, mine=mine)
-    if run is not None and run.active and mine:
+    if run is not None and mine:
         mid_run(run)
     tiles(run)
     _charts(form, run, mine=mine)
@@ -105,8 +105,9 @@ def _layer(run: LiveRun) -> LayerSnapshot | None:
     largest = max(by_name, key=lambda n: by_name[n].numel)
     if st.session_state.get(LAYER) not in by_name:
         st.session_state[LAYER] = largest
+    names = list(by_name)
     name = st.selectbox(
-        "Layer", list(by_name), key=LAYER, label_visibility="collapsed", width=320,
+        "Layer", names, names.index(st.session_state[LAYER]), key=LAYER, label_visibility="collapsed", width=320,
         format_func=lambda n: f"{n}  ·  {by_name[n].numel:,} weights".replace(",", "\u2009") if n in by_name else n,
     )  # fmt: skip
     return by_name[name]

@@ -72,5 +72,5 @@ def draw_clipped_share(data: ClippedShare, colours: Palette) -> Plain:
         yaxis={"domain": [0.56, 1], "tickformat": ".0%", "range": [0, 1.04], "nticks": 4},
         yaxis2={"title": {"text": "cosine"}, "domain": [0, 0.44], "nticks": 4,
                 "range": [min(0.9, low - 0.05) if low < 0.97 else 0.9, 1.005]},
-        **mark_layout(data.marks, colours),
+        **mark_layout(data.marks, colours, data.steps),
     )  # fmt: skip

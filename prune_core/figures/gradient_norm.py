@@ -88,7 +88,7 @@ def draw_gradient_norm(data: GradientNorm, colours: Palette) -> Plain:
         {"type": "scatter", "name": "after clipping", "x": data.step, "y": data.after,
          "line": {"color": colours.clipping, "width": 1.8}, "hovertemplate": "%{y:.3g}"},
     ]  # fmt: skip
-    extra = mark_layout(data.marks, colours)
+    extra = mark_layout(data.marks, colours, data.steps)
     drag = None
     subtitle = f"{percent(data.above, 0)} of the steps were longer than allowed"
     if data.threshold is not None:

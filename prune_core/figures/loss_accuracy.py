@@ -90,9 +90,9 @@ def draw_loss_accuracy(data: LossAccuracy, colours: Palette, idea: Idea = "basel
         {"type": "scatter", "name": "loss, smoothed", "x": data.step, "y": data.smooth,
          "line": {"color": ink, "width": 2.2}, "hovertemplate": "%{y:.3g}"},
     ]  # fmt: skip
-    subtitle = f"Step {data.step[-1]}: loss {number(data.smooth[-1])}"
+    subtitle = f"Step {data.step[-1]}: smoothed loss {number(data.smooth[-1])}"
     if len(data.accuracy):
-        subtitle += f", test accuracy {percent(data.accuracy[-1])}"
+        subtitle = f"After {data.eval_step[-1]} steps {percent(data.accuracy[-1])} of the test split is right"
         if math.isfinite(data.low[-1]):
             band = {"type": "scatter", "x": data.eval_step, "yaxis": "y2", "mode": "lines", "hoverinfo": "skip",
                     "showlegend": False, "line": {"width": 0, "color": ink}}  # fmt: skip
@@ -114,7 +114,7 @@ def draw_loss_accuracy(data: LossAccuracy, colours: Palette, idea: Idea = "basel
         xaxis=xaxis, yaxis={"domain": [0.54, 1], "rangemode": "tozero"},
         yaxis2={"title": {"text": "test accuracy"}, "domain": [0, 0.46], "tickformat": ".0%", "nticks": 5,
                 "range": _range(data)},
-        **mark_layout(data.marks, colours),
+        **mark_layout(data.marks, colours, data.steps),
     )  # fmt: skip
 
 

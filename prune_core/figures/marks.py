@@ -10,7 +10,10 @@ from prune_core.figures.drawing import Plain
 from prune_core.figures.palette import Palette
 from prune_core.figures.words import number, percent
 
-LABELLED = 4  # more would cover each other
+LABELLED = 4  # in words
+ROWS = 2  # of labels above the plot
+CHARACTER = 0.017  # a character's width as a share of a chart's, half a page wide
+NEAR = 0.03  # changes of one setting closer than this share of the axis are one move of the hand
 NAMES = {"clip_threshold": "threshold", "lr": "learning rate", "sparsity": "sparsity"}
 
 
@@ -56,8 +59,11 @@ def _mark(item: Any) -> Mark:
     return Mark(int(item.step), str(item.field), float(item.value))
 
 
-def mark_layout(marks: tuple[Mark, ...], colours: Palette) -> Plain:
-    """Shapes and labels for ``frame``: every change a line, the last few with words."""
+def mark_layout(marks: tuple[Mark, ...], colours: Palette, steps: int | None = None) -> Plain:
+    """Shapes and labels for ``frame``: every change a line, the last few with words that do not cover each other.
+
+    ``steps`` is how far the axis goes; by default as far as the last change.
+    """
     shapes = [
         {
             "type": "line", "name": "intervention", "x0": m.step, "x1": m.step, "yref": "paper", "y0": 0, "y1": 1,
@@ -67,13 +73,35 @@ def mark_layout(marks: tuple[Mark, ...], colours: Palette) -> Plain:
     ]  # fmt: skip
     labels = [
         {
-            "text": m.text, "x": m.step, "yref": "paper", "y": 1, "yanchor": "bottom", "xanchor": "left", "xshift": -3,
-            "yshift": -14 * (1 + i % 2), "showarrow": False, "font": {"size": 11, "color": colours.mark},
+            "text": m.text, "x": m.step, "yref": "paper", "y": 1, "yanchor": "bottom",
+            "xanchor": "left" if start >= m.step / far else "right", "xshift": 2 if start >= m.step / far else -2,
+            "yshift": -14 * (1 + row), "showarrow": False, "font": {"size": 11, "color": colours.mark},
             "bgcolor": colours.background, "opacity": 0.9,
         }
-        for i, m in enumerate(marks[-LABELLED:])
+        for m, row, start, far in _placed(marks, steps)
     ]  # fmt: skip
     return {"shapes": shapes, "annotations": labels}
+
+
+def _placed(marks: tuple[Mark, ...], steps: int | None) -> list[tuple[Mark, int, float, float]]:
+    """The newest changes with a row and a start (a share of the axis) for their words, where there is room."""
+    far = float(steps or (marks[-1].step if marks else 1))
+    placed: list[tuple[Mark, int, float, float]] = []
+    taken: list[tuple[int, float, float]] = []
+    for m in reversed(marks):
+        if len(placed) == LABELLED:
+            break
+        at, wide = m.step / far, CHARACTER * len(m.text) + 0.01
+        if any(o.field == m.field and abs(o.step - m.step) < NEAR * far for o, *_ in placed):
+            continue
+        start = at if at + wide <= 1 else at - wide
+        row = next(
+            (r for r in range(ROWS) if all(q != r or start >= e or start + wide <= s for q, s, e in taken)), None
+        )
+        if row is not None:
+            placed.append((m, row, start, far))
+            taken.append((row, start, start + wide))
+    return placed[::-1]
 
 
 def mark_words(marks: tuple[Mark, ...]) -> str:

@@ -80,5 +80,5 @@ def draw_sparsity(data: Sparsity, colours: Palette) -> Plain:
         subtitle += f", the schedule ends at {percent(data.plan[-1])}"
     return frame(
         traces, title=TITLE, subtitle=subtitle, x="step", y="weights removed", alt=alt_sparsity(data), xaxis=xaxis,
-        yaxis={"tickformat": ".0%", "range": [0, 1.03]}, **mark_layout(data.marks, colours),
+        yaxis={"tickformat": ".0%", "range": [0, 1.03]}, **mark_layout(data.marks, colours, data.steps),
     )  # fmt: skip

@@ -104,8 +104,11 @@ def draw_weight_histogram(data: WeightHistogram, colours: Palette, log: bool = F
     yaxis: Plain = {"rangemode": "tozero", "separatethousands": True, "exponentformat": "none"}
     if log:
         yaxis = {"type": "log", "separatethousands": True, "dtick": 1}
+    every = data.kept + data.removed
+    beyond = max(every[0] - every[1], every[-1] - every[-2]) > 0.02 * every.max(initial=1)
     return frame(
-        traces, title="Weights: what stays and what pruning takes", subtitle=subtitle, x="weight",
+        traces, title="Weights: what stays and what pruning takes", subtitle=subtitle,
+        x="weight (the outermost bars hold all beyond)" if beyond else "weight",
         y="weights per bin (log scale)" if log else "weights per bin", alt=alt_weight_histogram(data), drag=drag,
         shapes=shapes, barmode="stack", xaxis={"range": list(data.edges)}, yaxis=yaxis, hovermode="x unified",
     )  # fmt: skip

@@ -11,12 +11,15 @@ def percent(share: float, digits: int = 1) -> str:
 
 
 def number(value: float, digits: int = 3) -> str:
-    """``digits`` significant digits, powers of ten beyond a hundred thousand and below a ten-thousandth."""
+    """``digits`` significant digits; beyond a hundred thousand and below a ten-thousandth as ``1.23e-5``."""
     if not math.isfinite(value):
         return "not finite"
     if value == 0:
         return "0"
-    return f"{value:.{digits}g}" if 1e-4 <= abs(value) < 1e5 else f"{value:.{digits - 1}e}"
+    if 1e-4 <= abs(value) < 1e5:
+        return f"{value:.{digits}g}"
+    mantissa, power = f"{value:.{digits - 1}e}".split("e")
+    return f"{mantissa.rstrip('0').rstrip('.') if '.' in mantissa else mantissa}e{int(power)}"
 
 
 def count(n: float) -> str:

@@ -5,7 +5,7 @@ const clamp = (v, low, high) => Math.min(Math.max(v, low ?? -Infinity), high ?? 
 function number(v) {
   if (v === 0) return "0";
   const size = Math.abs(v);
-  return size >= 1e5 || size < 1e-4 ? v.toExponential(2) : String(Number(v.toPrecision(3)));
+  return size >= 1e5 || size < 1e-4 ? String(Number(v.toPrecision(3)).toExponential()).replace("e+", "e") : String(Number(v.toPrecision(3)));
 }
 
 class Handle {
