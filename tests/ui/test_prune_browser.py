@@ -1,0 +1,149 @@
+"""The Prune page in a real browser: the sliders, the handles, a refresh, and training on from there."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytestmark = pytest.mark.browser
+
+DENSE = "/prune?run=sample-dense"
+
+
+def ready(page: Any) -> None:
+    """The four charts stand, and the curve behind them is whole."""
+    page.wait_for_function("() => document.querySelectorAll('.lab-gd .main-svg').length >= 8", timeout=90_000)
+    page.wait_for_function(f"() => ({trace('curve', 'measured')})?.x.length >= 14", timeout=90_000)
+
+
+def trace(chart: str, name: str) -> str:
+    """A chart's line, as JavaScript."""
+    return f"document.querySelector('.st-key-prune-{chart} .lab-gd')._fullData.find((t) => t.name === '{name}')"
+
+
+def slider(page: Any, name: str) -> Any:
+    """The "sparsity" or the "threshold" slider above the charts."""
+    return page.locator(f".st-key-prune-{name} input[type=range]").first
+
+
+def lesson(page: Any) -> str:
+    return str(page.locator(".lab-lesson").inner_text()).replace("\u2009", "").replace("\u00a0", " ")
+
+
+def says(page: Any, text: str) -> None:
+    """Wait until the sentence at the top has ``text``."""
+    plain = r"innerText.replace(/\u2009/g, '').replace(/\u00a0/g, ' ')"
+    page.wait_for_function(
+        f"(t) => document.querySelector('.lab-lesson')?.{plain}.includes(t)", arg=text, timeout=30_000
+    )
+
+
+def kept(page: Any) -> int:
+    """Weights that the histogram shows as kept."""
+    return int(page.evaluate(f"() => {trace('histogram', 'kept')}.y.reduce((a, b) => a + b, 0)"))
+
+
+@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390)])
+def test_first_view(visit: Any, shot: Any, theme: str, width: int) -> None:
+    page = visit("/prune", theme=theme, width=width, height=1300 if width > 500 else 2600)
+    ready(page)
+    assert "removes 6792 of 13584 weights (50.0 %)" in lesson(page)
+    assert page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth"), "nothing is cut off"
+    shot(page, f"prune-first-{theme}-{width}")
+
+
+def test_the_slider_moves_all_pictures_and_the_link(visit: Any, shot: Any) -> None:
+    page = visit(f"{DENSE}&sparsity=0.9", height=1300)
+    ready(page)
+    charts = "[...document.querySelectorAll('.lab-gd')]"
+    page.evaluate(f"() => {charts}.forEach((n) => {{ n.mine = true }})")
+    before, threshold = kept(page), float(slider(page, "threshold").input_value())
+    slider(page, "sparsity").focus()
+    slider(page, "sparsity").press("PageUp")  # a tenth of the way: 99 %
+    says(page, "(99.")
+    page.wait_for_function(f"() => {trace('curve', 'now')}.x[0] > 0.98")
+    assert float(slider(page, "threshold").input_value()) > threshold
+    assert kept(page) < before
+    assert "sparsity=0.99" in page.url
+    assert page.evaluate(f"() => {charts}.every((n) => n.mine)"), "no chart was made anew"
+    shot(page, "prune-99")
+
+    page.reload()
+    ready(page)
+    says(page, "(99.")
+
+
+def test_the_line_in_the_histogram_is_the_threshold(visit: Any) -> None:
+    page = visit(DENSE, height=1300)
+    ready(page)
+    grip = page.locator(".st-key-prune-histogram .lab-grip").first
+    plot = page.locator(".st-key-prune-histogram .nsewdrag").bounding_box()
+    box = grip.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + plot["width"] * 0.08, y, steps=6)
+    page.mouse.up()
+    page.wait_for_function("() => Number(new URL(location).searchParams.get('sparsity')) > 0.6", timeout=30_000)
+    page.wait_for_function(
+        """() => {
+            const at = Number(document.querySelector('.st-key-prune-histogram .lab-grip').ariaValueNow);
+            const other = document.querySelector('.st-key-prune-threshold input[type=range]');
+            return at > 0.1 && Math.abs(at - Number(other.value)) <= 2 * Number(other.step);
+        }""",
+        timeout=30_000,
+    )
+    share = float(re.search(r"\(([\d.]+) %\)", lesson(page))[1])
+    assert share == pytest.approx(100 * float(slider(page, "sparsity").input_value()), abs=0.15)
+
+
+def test_the_dot_walks_on_the_curve_while_it_is_drawn_along(visit: Any) -> None:
+    page = visit(DENSE, height=1300)
+    ready(page)
+    grip = page.locator(".st-key-prune-curve .lab-grip").first
+    box = grip.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 60, y, steps=4)
+    says(page, "(6")  # answered before it is let go
+    assert page.locator(".st-key-prune-curve .lab-dot-now").is_visible()
+    page.mouse.up()
+    assert 0.55 < float(slider(page, "sparsity").input_value()) < 0.75
+
+
+def test_a_model_without_data(visit: Any, shot: Any) -> None:
+    page = visit("/prune?model=squeezenet1_1&weights=random&sparsity=0.8&scope=layer", height=1300)
+    says(page, "(80.0 %)")
+    page.wait_for_function("() => document.querySelectorAll('.lab-gd .main-svg').length >= 6", timeout=60_000)
+    assert page.get_by_text("no accuracy is measured").is_visible()
+    assert page.locator(".st-key-prune-curve").count() == 0
+    shot(page, "prune-torchvision")
+
+
+def test_a_run_that_is_not_there(visit: Any, shot: Any) -> None:
+    page = visit("/prune?run=nowhere", height=1300)
+    page.get_by_text("Run nowhere cannot be pruned").wait_for(timeout=60_000)
+    ready(page)
+    assert page.get_by_text("Run nowhere cannot be pruned").is_visible(), "it stays said while the curve grows"
+    shot(page, "prune-lost", full=False)
+
+
+def test_fine_tune_from_here(visit: Any, server: Any, shot: Any) -> None:
+    page = visit(f"{DENSE}&sparsity=0.95", height=1300)
+    ready(page)
+    page.get_by_label("Steps", exact=True).fill("60")
+    page.get_by_label("Steps", exact=True).press("Tab")
+    page.get_by_role("button", name="Fine-tune").click()
+    page.wait_for_url(re.compile(r"[?&]run=(?!sample)"), timeout=60_000)
+    run_id = re.search(r"[?&]run=([^&]+)", page.url)[1]
+    store = server.store()
+    assert store.wait(run_id, timeout=90) == "finished"
+    record = store.run(run_id)
+    assert record.experiment.train.steps == 60
+    assert store.history(run_id)["sparsity"].min() == pytest.approx(0.95, abs=1e-3), "pruned before the first step"
+    page.get_by_text("Finished").first.wait_for(timeout=30_000)
+    shot(page, "prune-fine-tuned")
