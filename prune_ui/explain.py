@@ -10,8 +10,8 @@ from prune_core.experiment import Experiment
 from prune_core.figures.words import count, number, percent
 
 IDEA = (
-    "**Clipping** limits the *update*: every parameter stays. **Pruning** removes *parameters*: the network gets "
-    "smaller. Watch both on one training run."
+    '<p class="lab-lesson"><b class="clipping">Clipping</b> limits the update: every parameter stays. '
+    '<b class="pruning">Pruning</b> removes parameters: the network gets smaller. Watch both on one training run.</p>'
 )
 EMPTY = "Press **Train**: the first points appear within a second."
 
@@ -75,6 +75,13 @@ def pruning_pending(experiment: Experiment, step: int) -> str:
         return ""
     start = next((s for s in (getattr(experiment.prune.schedule, n, None) for n in ("start", "at")) if s), 0)
     return f"pruning begins at step {count(start)}" if step < start else ""
+
+
+def failed(reason: str) -> str:
+    """Why a run failed, as a sentence."""
+    if not reason:
+        return "**Failed.** The run ended without saying why."
+    return f"**Failed.** {reason[0].upper()}{reason[1:]}{'' if reason[-1] in '.!?' else '.'}"
 
 
 def diverged(reason: str, clip: bool) -> str:

@@ -25,6 +25,20 @@ from prune_ui.live import LiveRun
 
 Figure = dict[str, Any]
 TALL, HIGH = 400, 320  # px
+AT_LEAST = 1000  # steps on an axis; shorter runs have all of theirs on it from the start
+
+
+def reach(run: LiveRun) -> int:
+    """How far the axis of steps goes: to the end of the run, or as far as there is anything to see.
+
+    A long run that has just begun would be a line at the edge; it gets a part of the axis that doubles when it is full.
+    """
+    steps, made = run.record.steps, run.step
+    if not run.active:
+        return steps if 4 * made >= steps else max(10, made)
+    while steps > AT_LEAST and steps // 2 > 4 * made:
+        steps //= 2
+    return steps
 
 
 def limits_norm(clip: ClipStrategy | None) -> bool:
@@ -37,29 +51,29 @@ def learning(run: LiveRun) -> None:
     experiment = run.record.experiment
     idea = idea_of(clipped=experiment.clip is not None, pruned=experiment.prune is not None)
     _show("learning", TALL, run.made("learning", lambda r: draw_loss_accuracy.plain(
-        loss_accuracy_data(r.history, r.evals, r.marks, r.record.steps), "light", idea)))  # fmt: skip
+        loss_accuracy_data(r.history, r.evals, r.marks, reach(r)), "light", idea)))  # fmt: skip
 
 
-def norms(run: LiveRun, threshold: float | None, on_drag: Callable[[float], None] | None) -> None:
+def norms(run: LiveRun, threshold: float | None, on_drag: Callable[[float], None] | None, height: int = TALL) -> None:
     """Gradient norm before and after; the threshold as a line to take, where it limits the norm."""
     clip = run.record.experiment.clip
     line = threshold if limits_norm(clip) else None
     start = clip.threshold if clip is not None and line is not None else None
     figure = run.made(("norms", line), lambda r: draw_gradient_norm.plain(
-        gradient_norm_data(r.history, line, r.marks, r.record.steps, start)))  # fmt: skip
-    _show("norms", TALL, figure, on_drag, low=1e-6)
+        gradient_norm_data(r.history, line, r.marks, reach(r), start)))  # fmt: skip
+    _show("norms", height, figure, on_drag, low=1e-6)
 
 
 def clipped(run: LiveRun) -> None:
     """Share of entries changed, and the cosine."""
     _show("clipped", HIGH, run.made("clipped", lambda r: draw_clipped_share.plain(
-        clipped_share_data(r.history, r.marks, r.record.steps))))  # fmt: skip
+        clipped_share_data(r.history, r.marks, reach(r)))))  # fmt: skip
 
 
 def sparsity(run: LiveRun) -> None:
     """Share of weights removed, with the schedule."""
     _show("sparsity", HIGH, run.made("sparsity", lambda r: draw_sparsity.plain(
-        sparsity_data(r.history, plan(r), r.marks, r.record.steps))))  # fmt: skip
+        sparsity_data(r.history, plan(r), r.marks, reach(r)))))  # fmt: skip
 
 
 def weights(run: LiveRun, layer: LayerSnapshot | None) -> None:

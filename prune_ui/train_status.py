@@ -44,7 +44,7 @@ LOOKS = {
 def lesson(run: LiveRun | None) -> None:
     """The sentence at the top, in the numbers of the run that is shown."""
     if run is None or not run.last:
-        st.markdown(explain.IDEA)
+        st.html(explain.IDEA)
         return
     experiment = run.record.experiment
     found = explain.lesson(experiment, run.means["clipped"], run.last["sparsity"], run.snapshot)
@@ -63,7 +63,11 @@ def controls(form: Form[Experiment], run: LiveRun | None, *, mine: bool) -> None
                 "Train", key="train/go", type="primary", icon=":material/play_arrow:", disabled=built.value is None,
                 on_click=actions.train, args=(form,), help=built.reason or "Train with the settings on the left.",
             )  # fmt: skip
-            if run is not None and mine and run.record.status in ("failed", "stopped", "cancelled"):
+            if (
+                run is not None
+                and mine
+                and (run.record.status == "failed" or (run.record.status == "stopped" and run.step))
+            ):
                 again = "Retry" if run.record.status == "failed" else "Go on"
                 st.button(
                     again, key="train/retry", icon=":material/replay:", on_click=actions.steer,
@@ -132,7 +136,7 @@ def status(form: Form[Experiment], run: LiveRun | None, *, mine: bool) -> None:
     if record.status == "diverged":
         st.warning(explain.diverged(record.reason, record.experiment.clip is not None), icon=":material/trending_up:")
     elif record.status == "failed":
-        st.error(f"{record.reason or 'The run ended without saying why.'}", icon=":material/error:")
+        st.error(explain.failed(plain(record.reason)), icon=":material/error:")
     if warning := _unrecorded(run):
         st.warning(warning, icon=":material/save:")
 

@@ -5,6 +5,8 @@ The fragment reads a snapshot that the live feed prepared. It has the page's onl
 
 from __future__ import annotations
 
+from functools import partial
+
 import streamlit as st
 
 from prune_core.events import LayerSnapshot
@@ -55,14 +57,16 @@ def _charts(form: Form[Experiment], run: LiveRun | None, *, mine: bool) -> None:
         actions.drag_threshold(train_form(), run, value)
 
     on_drag = dragged if may_drag else None
-    panels = [
-        lambda: charts.learning(run), lambda: charts.norms(run, threshold, on_drag),
-        lambda: charts.clipped(run), lambda: charts.sparsity(run),
-    ]  # fmt: skip
+    learning = partial(charts.learning, run)
+    norms, clipped = partial(charts.norms, run, threshold, on_drag), partial(charts.clipped, run)
+    sparsity, boundary = partial(charts.sparsity, run), partial(charts.boundary, run)
+    rows = [[learning, norms], [clipped, sparsity]]
     if len(run.record.experiment.data.info.shape) == 1:  # points in the plane: the boundary says more than any line
-        panels.insert(1, lambda: charts.boundary(run))
-    for first in range(0, len(panels), 2):
-        for column, draw in zip(st.columns(2, gap="medium"), panels[first : first + 2], strict=False):
+        norms = partial(norms, height=charts.HIGH)
+        rest = [norms, clipped, sparsity] if run.record.experiment.prune is not None else [norms, clipped]
+        rows = [[learning, boundary], rest]
+    for row in rows:
+        for column, draw in zip(st.columns(len(row), gap="medium"), row, strict=True):
             with column:
                 draw()
     st.subheader("Inside a layer", anchor=False)

@@ -17,7 +17,7 @@ from prune_core.settings import setting
     reference="Mikolov 2012, thesis, section 3.2; torch.nn.utils.clip_grad_value_",
 )
 class ValueClip(ClipStrategy):
-    """Limits every entry of the gradient to [-threshold, threshold]; this turns the direction."""
+    """Limits every entry of the gradient to [−threshold, threshold]; this turns the direction."""
 
     threshold: float = setting(
         0.01, gt=0, le=1e6, log=True, help="Largest absolute value an entry may keep.", label="Threshold α"

@@ -92,7 +92,7 @@ def draw_loss_accuracy(data: LossAccuracy, colours: Palette, idea: Idea = "basel
     ]  # fmt: skip
     subtitle = f"Step {data.step[-1]}: smoothed loss {number(data.smooth[-1])}"
     if len(data.accuracy):
-        subtitle = f"After {data.eval_step[-1]} steps {percent(data.accuracy[-1])} of the test split is right"
+        subtitle = f"Step {data.eval_step[-1]}: test accuracy {percent(data.accuracy[-1])}"
         if math.isfinite(data.low[-1]):
             band = {"type": "scatter", "x": data.eval_step, "yaxis": "y2", "mode": "lines", "hoverinfo": "skip",
                     "showlegend": False, "line": {"width": 0, "color": ink}}  # fmt: skip
@@ -100,7 +100,7 @@ def draw_loss_accuracy(data: LossAccuracy, colours: Palette, idea: Idea = "basel
                 {**band, "y": data.high, "name": "95 % interval, high"},
                 {**band, "y": data.low, "name": "95 % interval, low", "fill": "tonexty", "fillcolor": rgba(ink, 0.16)},
             ]
-            subtitle += f" ({percent(data.low[-1])} to {percent(data.high[-1])})"
+            subtitle += f" ({100 * data.low[-1]:.1f} to {percent(data.high[-1])})"
     # before the first evaluation a point without a value: Plotly lays out no axis that no line is on
     at, accuracy = (data.eval_step, data.accuracy) if len(data.accuracy) else ([0], [None])
     traces.append(
