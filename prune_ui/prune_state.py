@@ -33,6 +33,8 @@ LAYER: Key[str] = Key("prune/layer", "")
 SAID: Key[str] = Key("prune/said", "")
 LOST: Key[str] = Key("prune/lost", "")
 """The run of a link that cannot be shown: said until another is chosen."""
+KNOWN: Key[tuple[tuple[str, ...], Source] | None] = Key("prune/known", None)
+"""What was chosen, and the source that it is; forgotten with each run of the whole page."""
 WINDOW: Key[str] = Key("prune/window", "")
 """Names the browser's window to the worker: two windows of one person do not supersede each other's questions."""
 
@@ -72,6 +74,7 @@ class Source:
 # --- the link ---------------------------------------------------------------------------------------------------------
 def open_link() -> None:
     """Take what the URL says; what means nothing is left as it is."""
+    KNOWN.set(None)
     params = session.read_link(PAGE)
     if params is None:
         return
@@ -139,7 +142,18 @@ def candidates() -> dict[str, str]:
 
 
 def source() -> Source | None:
-    """What is chosen; None where there is nothing to choose, or the link's run cannot be read (the page says so)."""
+    """What is chosen; None where there is nothing to choose. Runs are listed once a visit, not at each move."""
+    chosen = (KIND.get(), CHOSEN.get(), ARCHITECTURE.get(), WEIGHTS.get())
+    known = KNOWN.get()
+    if known is not None and known[0] == chosen:
+        return known[1]
+    found = _source()
+    if found is not None:
+        KNOWN.set(((KIND.get(), CHOSEN.get(), ARCHITECTURE.get(), WEIGHTS.get()), found))
+    return found
+
+
+def _source() -> Source | None:
     if KIND.get() == PUBLISHED:
         return Source(ARCHITECTURE.get(), architecture=ARCHITECTURE.get(), weights=WEIGHTS.get())
     runs = candidates()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import streamlit as st
 
 from prune_core.errors import LabError
@@ -9,7 +11,7 @@ from prune_core.experiment import Experiment, FromCheckpoint
 from prune_core.figures.words import percent
 from prune_core.jobs import PreviewReply
 from prune_core.pruning import Criterion, OneShot, Pruning
-from prune_core.tracking import checkpoint_path
+from prune_core.tracking import Store, checkpoint_path
 from prune_core.training.checkpoint import file_sha256
 from prune_ui import prune_state as state
 from prune_ui import session
@@ -24,8 +26,7 @@ FACTORS = (1.0, 0.3, 0.1, 0.03, 0.01)
 def fine_tune(source: Source, reply: PreviewReply) -> None:
     """Draw the form; its button launches the run and opens it on Train."""
     try:
-        record = session.store().run(source.run)
-        parent = record.experiment
+        name, parent = _parent(session.store(), source.run)
     except LabError as error:
         st.error(str(error), icon=":material/error:")
         return
@@ -48,12 +49,19 @@ def fine_tune(source: Source, reply: PreviewReply) -> None:
     if pressed:
         try:
             experiment = tuned(parent, source.run, state.SPARSITY.get(), STEPS.get(), parent.train.lr * float(factor))
-            name = f"{record.name or record.id[-4:]}, fine-tuned at {percent(reply.sparsity, 0)}"
+            name = f"{name or source.run[-4:]}, fine-tuned at {percent(reply.sparsity, 0)}"
             handle = session.lab().launch(experiment, name=name, owner=session.owner())
         except LabError as error:
             st.error(str(error), icon=":material/error:")
             return
         st.switch_page("pages/train.py", query_params={RUN: handle.id})
+
+
+@lru_cache(maxsize=64)
+def _parent(store: Store, run_id: str) -> tuple[str, Experiment]:
+    """A run's name and experiment, which never change: read once, not at each move of a slider."""
+    record = store.run(run_id)
+    return record.name, record.experiment
 
 
 def tuned(parent: Experiment, run_id: str, sparsity: float, steps: int, lr: float) -> Experiment:

@@ -159,7 +159,8 @@ def _lesson(reply: PreviewReply) -> str:
         )
         note = f"Measured on {on} test examples; 95 % interval {percent(low)} to {percent(high)}."
     else:
-        text += f", those scored at most {number(reply.threshold)}" if reply.threshold is not None else ""
+        if reply.threshold is not None and state.SCOPE.get() == "global":
+            text += f", those scored at most {number(reply.threshold)}"
         note = "Without test data no accuracy is measured."
     return f'<p class="lab-lesson">{text}.</p><p class="lab-aside">{note} {_cost(reply.cost)}</p>'
 

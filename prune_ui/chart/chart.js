@@ -150,10 +150,12 @@ class Chart {
       [this.width, this.height, this.shownZooms] = [layout.width, layout.height, this.zooms];
       const config = { displayModeBar: false, displaylogo: false, responsive: false, doubleClick: false, scrollZoom: false, showTips: false };
       await Plotly.react(this.gd, this.data, layout, config);
-      if (!this.drawn) this.listen(Plotly);
+      if (!this.drawn) {
+        this.listen(Plotly);
+        this.handle.place(this.gd); // from now on with every plotly_afterplot
+      }
       this.drawn = true;
       this.say("");
-      this.handle.place(this.gd);
       this.rehover(Plotly);
     } catch (error) {
       console.error("chart", error);
