@@ -6,6 +6,7 @@ second, in one transaction with the heartbeat, and hands new controls to the loo
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from prune_core.errors import OwnershipLostError, StoreUnavailableError
+from prune_core.errors import OwnershipLostError, StoreError, StoreUnavailableError
 from prune_core.events import (
     ENDED,
     CheckpointEvent,
@@ -77,7 +78,12 @@ class Recorder:
         self.lost = ""
 
     def start(self) -> None:
-        """Begin to say that the run is alive and to listen: loading data may take longer than the first step."""
+        """Begin to say that the run is alive and to listen: loading data may take longer than the first step.
+
+        What it was told while it waited in the queue is heard before the first step.
+        """
+        with contextlib.suppress(StoreUnavailableError):
+            self._listen()
         self._thread = threading.Thread(target=self._work, name=f"recorder {self._run_id}", daemon=True)
         self._thread.start()
 
@@ -214,9 +220,11 @@ class Recorder:
     # --- when it cannot be recorded -----------------------------------------------------------------------------------
     def _lose(self) -> None:
         """The run is somebody else's now, or was ended: whatever this process did with it goes nowhere."""
-        status = self._store.run(self._run_id).status
-        self.lost = status if status in ENDED else "lost"
+        self.lost = "lost"
         self._control.stop("it was ended by somebody else")
+        with contextlib.suppress(StoreError):  # deleted for good by now, or the store is away
+            status = self._store.run(self._run_id).status
+            self.lost = status if status in ENDED else "lost"
 
     def _cannot(self, error: StoreUnavailableError) -> None:
         if self._failing_since is None:
