@@ -10,7 +10,7 @@ import time
 from filelock import Timeout
 
 from prune_core.tracking.home import store_url
-from prune_core.tracking.publish import publish_waiting, publisher_lock
+from prune_core.tracking.publishing import publish_waiting, publisher_lock
 from prune_core.tracking.store import Store
 
 LINGER_S = 10.0  # runs often end one after the other, and starting again costs seconds

@@ -30,7 +30,7 @@ from prune_core.events import (
     StepEvent,
     WarningEvent,
 )
-from prune_core.tracking.publish import start_publisher
+from prune_core.tracking.publishing import start_publisher
 from prune_core.tracking.records import ControlRecord
 from prune_core.tracking.store import Store
 from prune_core.training import Control
