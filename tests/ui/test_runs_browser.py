@@ -21,6 +21,12 @@ def tick(page: Any, row: int) -> None:
     page.mouse.click(box["x"] + 15, box["y"] + 35 + 35 * row + 18)
 
 
+def drawn(page: Any) -> None:
+    """Wait until the charts stand there."""
+    page.wait_for_function("() => document.querySelectorAll('.lab-gd .main-svg').length >= 4", timeout=60_000)
+    page.locator("[data-testid=stDataFrame] canvas").nth(1).wait_for(timeout=30_000)
+
+
 def test_two_runs_are_ticked_and_compared(visit: Any, shot: Any) -> None:
     page = visit("/")  # the link of the page comes from the menu here, and from the address in the next test
     page.get_by_role("link", name="Runs").click()
@@ -30,7 +36,7 @@ def test_two_runs_are_ticked_and_compared(visit: Any, shot: Any) -> None:
     tick(page, 1)
     page.get_by_text("2 runs compared").wait_for(timeout=30_000)
     page.wait_for_url(re.compile("sample-clipped-and-pruned(,|%2C)sample-dense"), timeout=20_000)
-    page.wait_for_function("() => document.querySelectorAll('.lab-gd').length >= 4", timeout=30_000)
+    drawn(page)
     lines = page.evaluate("() => document.querySelector('.lab-gd')._fullData.map((t) => t.name)")
     assert len(set(lines)) == 2, "each run has a line of its own name"
     shot(page, "runs-compared")
@@ -43,6 +49,7 @@ def test_a_link_opens_the_comparison(visit: Any, shot: Any, theme: str, width: i
     page = visit(SAMPLES, theme=theme, width=width)
     page.get_by_text("2 runs compared").wait_for(timeout=60_000)
     page.get_by_text("What is set differently").wait_for(timeout=20_000)
+    drawn(page)
     assert page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth"), "nothing is cut off"
     shot(page, f"runs-{theme}-{width}")
 
