@@ -20,6 +20,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 SHOTS = Path(os.environ.get("PRUNE_LAB_TEST_OUTPUT", ROOT / "test-output"))
 START_S = 120
+DRAWN = "() => [...document.querySelectorAll('.lab-chart')].every((c) => c.querySelector('.main-svg'))"
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,8 @@ def shot() -> Any:
             tall = page.evaluate("() => document.querySelector('[data-testid=stMain]').scrollHeight")
             page.set_viewport_size({"width": size["width"], "height": max(size["height"], min(tall + 20, 6000))})
             page.wait_for_timeout(600)
+            with contextlib.suppress(Exception):  # charts are drawn when they come into view
+                page.wait_for_function(DRAWN, timeout=15_000)
         page.screenshot(path=str(SHOTS / f"{name}.png"))
         page.set_viewport_size(size)
 

@@ -22,8 +22,8 @@ def tick(page: Any, row: int) -> None:
 
 
 def drawn(page: Any) -> None:
-    """Wait until the charts stand there."""
-    page.wait_for_function("() => document.querySelectorAll('.lab-gd .main-svg').length >= 4", timeout=60_000)
+    """Wait until the first chart and the tables stand there."""
+    page.locator(".lab-gd .main-svg").first.wait_for(timeout=60_000)
     page.locator("[data-testid=stDataFrame] canvas").nth(1).wait_for(timeout=30_000)
 
 
