@@ -21,7 +21,7 @@ def ready(page: Any) -> None:
 
 def trace(chart: str, name: str) -> str:
     """A chart's line, as JavaScript."""
-    return f"document.querySelector('.st-key-prune-{chart} .lab-gd')._fullData.find((t) => t.name === '{name}')"
+    return f"document.querySelector('.st-key-prune-{chart} .lab-gd')?._fullData?.find((t) => t.name === '{name}')"
 
 
 def slider(page: Any, name: str) -> Any:
