@@ -32,7 +32,7 @@ def compare(runs: Sequence[LiveRun]) -> None:
         column_config={
             "test accuracy": st.column_config.NumberColumn(format="percent"),
             "weights removed": st.column_config.NumberColumn(format="percent"),
-            "weights left": st.column_config.NumberColumn(
+            "parameters left": st.column_config.NumberColumn(
                 format="localized", help="Parameters that are not exactly zero."
             ),
             "loss": st.column_config.NumberColumn(format="%.4g"),
@@ -85,7 +85,7 @@ def _results(runs: Sequence[LiveRun], names: Sequence[str]) -> pd.DataFrame:
             "status": [f"{r.status}, step {count(r.step)} of {count(r.steps)}" for r in records],
             "test accuracy": [r.accuracy for r in records],
             "weights removed": [r.sparsity for r in records],
-            "weights left": [r.summary.get("nonzero") for r in records],
+            "parameters left": [r.summary.get("nonzero") for r in records],
             "loss": [r.loss for r in records],
             "took": [r.summary.get("seconds") for r in records],
         }

@@ -94,7 +94,7 @@ def test_two_runs_are_compared_by_what_differs_only(store: Store) -> None:
     app = page(add(store, PLAIN), add(store, CLIPPED))
     results, differences = app.dataframe[1].value, app.dataframe[2].value
     assert len(results) == 2
-    assert results["weights left"].tolist() == [8970, 8970]
+    assert results["parameters left"].tolist() == [8970, 8970]
     assert differences["setting"].tolist() == ["Clipping", "Clipping · Threshold α"]
     assert differences.iloc[1].tolist()[1:] == ["–", "0.02"]
 
