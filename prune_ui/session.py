@@ -13,8 +13,9 @@ from __future__ import annotations
 import hashlib
 import secrets
 import threading
+import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 import streamlit as st
 
@@ -120,7 +121,10 @@ def _local() -> bool:
 
 
 # --- the link ---------------------------------------------------------------------------------------------------------
-_WRITTEN: Key[dict[str, str]] = Key("url/written", {})
+_WRITTEN: Key[dict[str, str]] = Key("url/written", {})  # by page: what the URL should say
+_LEFT: Key[list[tuple[str, float]]] = Key("url/left", [])  # what it said before, and until when that may come back
+_OURS: Key[bool] = Key("url/ours", False)
+STALE_S = 5.0
 
 
 def link() -> dict[str, str]:
@@ -131,19 +135,30 @@ def link() -> dict[str, str]:
 def read_link(page: str) -> dict[str, str] | None:
     """The parameters, when they say something this session does not know yet: a fresh link, or the back button.
 
-    None where they are what ``write_link`` wrote last, or empty because the visitor came back from another page.
+    None where they are what ``write_link`` wrote last, or empty because the visitor came back from another page; also
+    where they are older than that: a message that the browser sent before it took the new URL still brings the old one.
     """
-    now = link()
+    now, ours = link(), _OURS.pop()
     if not now or _WRITTEN.get().get(page) == _text(now):
         return None
+    if page in _WRITTEN.get() and (ours or any(text == _text(now) and time.monotonic() < t for text, t in _LEFT.get())):
+        return None
     return now
+
+
+def rerun() -> NoReturn:
+    """``st.rerun``, by which nobody can have followed a link: the URL has nothing new to say."""
+    _OURS.set(True)
+    st.rerun()
 
 
 def write_link(page: str, params: Mapping[str, str]) -> None:
     """Make the URL say ``params``, so that it can be copied; empty values are left out."""
     wanted = {name: value for name, value in params.items() if value}
     _WRITTEN.set({**_WRITTEN.get(), page: _text(wanted)})
-    if link() != wanted:
+    before = link()
+    if before != wanted:
+        _LEFT.set([*_LEFT.get()[-9:], (_text(before), time.monotonic() + STALE_S)])
         st.query_params.from_dict(wanted)
 
 

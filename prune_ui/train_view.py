@@ -5,6 +5,7 @@ The fragment reads a snapshot that the live feed prepared. It has the page's onl
 
 from __future__ import annotations
 
+import time
 from functools import partial
 
 import streamlit as st
@@ -20,17 +21,29 @@ from prune_ui.train_form import train_form
 from prune_ui.train_status import controls, lesson, mid_run, status, tiles
 
 TICK_S = 0.5
+YOUNG_TICK_S = 0.2  # until the first point: somebody has just clicked and waits for it
+YOUNG_S = 8.0  # a run that has no point by then waits for something: a worker, or its data
 LAYER = "train/layer"
 
 
 def show() -> None:
     """Draw the picture, and go on drawing it while the run goes."""
     run = actions.shown_run()
-    going = run is not None and run.active
-    st.fragment(_picture, run_every=TICK_S if going else None)(going)
+    tick = _tick(run)
+    st.fragment(_picture, run_every=tick)(tick)
 
 
-def _picture(going: bool) -> None:
+def _tick(run: LiveRun | None) -> float | None:
+    """Seconds between two looks at the run; None where nothing will change."""
+    if run is None or not run.active:
+        return None
+    young = not len(run.history) and time.time() - run.record.created < YOUNG_S
+    return YOUNG_TICK_S if young else TICK_S
+
+
+def _picture(tick: float | None) -> None:
+    if actions.AGAIN.pop():  # a click changed what the page is about: draw all of it, once
+        session.rerun()
     form, run = train_form(), actions.shown_run()
     mine = run is not None and session.may_control(run.record)
     lesson(run)
@@ -42,8 +55,8 @@ def _picture(going: bool) -> None:
         mid_run(run)
     tiles(run)
     _charts(form, run, mine=mine)
-    if actions.AGAIN.pop() or going != (run is not None and run.active):
-        st.rerun()
+    if tick != _tick(run):
+        session.rerun()
 
 
 def _charts(form: Form[Experiment], run: LiveRun | None, *, mine: bool) -> None:

@@ -19,7 +19,7 @@ def run_id(page: Any) -> str:
 
 
 def button(page: Any, name: str) -> Any:
-    return page.get_by_role("button", name=name, exact=True)
+    return page.get_by_test_id("stMain").get_by_role("button", name=name, exact=True)
 
 
 def ready(page: Any) -> None:
