@@ -16,7 +16,7 @@ from prune_core.jobs import PreviewReply, PreviewRequest, SupersededError
 from prune_core.jobs.bench import preview
 from prune_core.tracking import checkpoint_path
 from prune_core.training.checkpoint import file_sha256
-from prune_ui import prune_curve, prune_state, prune_tune, session
+from prune_ui import prune_curve, prune_state, prune_tune, prune_view, session
 
 PAGE = Path(__file__).resolve().parents[2] / "pages" / "prune.py"
 DENSE, PRUNED = "sample-dense", "sample-clipped-and-pruned"
@@ -125,10 +125,11 @@ def test_a_newcomer_sees_a_sample_with_all_its_weights(visit: Callable[..., AppT
     page = visit()
     assert not errors(page)
     assert slider(page, "Sparsity").value == 0.5
-    wanted = answer(run=DENSE, sparsity=0.5)
+    now = answer(run=DENSE, sparsity=0.5, budget_s=prune_view.BUDGET_S).accuracy
     text = lesson(page)
     assert 'removes <b class="pruning">6792</b> of 13584 weights (50.0 %)' in text
-    assert f"{100 * wanted.accuracy.accuracy:.1f} %" in text and "all 355 test examples" in text
+    on = "all 355" if now.n == now.of else f"{now.n} of 355"  # a busy machine measures a sample, and says so
+    assert f"{100 * now.accuracy:.1f} %" in text and f"Measured on {on} test examples" in text
     assert "95 % interval" in text and "kB instead of" in text and "Multiplications that are left" in text
     assert [s.label for s in page.selectbox if s.label == "Layer"]
 
