@@ -22,6 +22,7 @@ SHOWN: Key[str] = Key("train/run", "")  # empty: the sample run
 SAID: Key[str] = Key("train/said", "")  # a sentence to show once
 ASKED: Key[dict[str, dict[InterventionField, tuple[float, float]]]] = Key("train/asked", {})  # by run: value, when
 PATIENCE_S = 5.0
+LAUNCHED: Key[bool] = Key("train/launched", False)  # this very click began a run
 AGAIN: Key[bool] = Key("train/again", False)  # a fragment changed something outside itself
 
 
@@ -97,6 +98,7 @@ def train(form: Form[Experiment], *, one_step: bool = False) -> None:
         if one_step:
             handle.step(1)
         SHOWN.set(handle.id)
+        LAUNCHED.set(True)
         AGAIN.set(True)
 
     act(launch)

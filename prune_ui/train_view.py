@@ -16,11 +16,12 @@ from prune_ui import session
 from prune_ui import train_actions as actions
 from prune_ui import train_charts as charts
 from prune_ui.forms import Form
-from prune_ui.live import LiveRun
+from prune_ui.live import LiveRun, feed
 from prune_ui.train_form import train_form
 from prune_ui.train_status import controls, lesson, mid_run, status, tiles
 
 TICK_S = 0.5
+PATIENCE_S = 0.6  # for the first point after a click
 YOUNG_TICK_S = 0.2  # until the first point: somebody has just clicked and waits for it
 YOUNG_S = 8.0  # a run that has no point by then waits for something: a worker, or its data
 LAYER = "train/layer"
@@ -29,8 +30,23 @@ LAYER = "train/layer"
 def show() -> None:
     """Draw the picture, and go on drawing it while the run goes."""
     run = actions.shown_run()
+    if actions.LAUNCHED.pop() and run is not None:
+        run = _first_point(run)
     tick = _tick(run)
     st.fragment(_picture, run_every=tick)(tick)
+
+
+def _first_point(run: LiveRun) -> LiveRun:
+    """The run as soon as it has a point, or as it is after a moment.
+
+    Drawing empty charts first would cost the browser more time than the run needs for its first steps.
+    """
+    until, run_id = time.monotonic() + PATIENCE_S, run.record.id
+    while run.active and not len(run.history) and time.monotonic() < until:
+        time.sleep(0.05)
+        actions.act(lambda: feed().get(run_id, now=True))
+        run = actions.shown_run() or run
+    return run
 
 
 def _tick(run: LiveRun | None) -> float | None:
@@ -46,15 +62,18 @@ def _picture(tick: float | None) -> None:
         session.rerun()
     form, run = train_form(), actions.shown_run()
     mine = run is not None and session.may_control(run.record)
-    lesson(run)
-    controls(form, run, mine=mine)
-    if said := actions.SAID.pop():
-        st.error(said, icon=":material/error:")
-    status(form, run, mine=mine)
-    if run is not None and mine:
-        mid_run(run)
-    tiles(run)
-    _charts(form, run, mine=mine)
+    # two containers: whatever comes and goes in the first, the charts keep their place, and with it their zoom
+    with st.container():
+        lesson(run)
+        controls(form, run, mine=mine)
+        if said := actions.SAID.pop():
+            st.error(said, icon=":material/error:")
+        status(form, run, mine=mine)
+        if run is not None and mine:
+            mid_run(run)
+        tiles(run)
+    with st.container():
+        _charts(form, run, mine=mine)
     if tick != _tick(run):
         session.rerun()
 

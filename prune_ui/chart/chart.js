@@ -16,6 +16,22 @@ function styles() {
   if (node.textContent !== LAB.css) node.textContent = LAB.css;
 }
 
+// One chart a frame, in the order of the page: the first is seen while the last are still to be drawn.
+const turns = [];
+
+function inTurn(draw) {
+  if (turns.push(draw) === 1) requestAnimationFrame(nextTurn);
+}
+
+async function nextTurn() {
+  try {
+    await turns[0]();
+  } finally {
+    turns.shift();
+    if (turns.length) requestAnimationFrame(nextTurn);
+  }
+}
+
 class Chart {
   constructor(host) {
     styles();
@@ -120,7 +136,7 @@ class Chart {
     if (same && this.shownZooms === this.zooms) return;
     if (this.busyDragging()) return; // pointerup calls again
     this.waiting = true;
-    requestAnimationFrame(() => this.render().finally(() => {
+    inTurn(() => this.render().finally(() => {
       this.waiting = false;
       this.schedule();
     }));
