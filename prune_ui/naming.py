@@ -27,6 +27,8 @@ FAMILIES: dict[str, Registry[Any]] = {
 }
 PARTS = {"data": "Data", "model": "Model", "clip": "Clipping", "prune": "Pruning", "train": "Training"}
 START = "Starts from"
+CRITERION = "prune.criterion"
+MOST_TRAITS = 3  # in a run's short name
 
 
 def part_label(family: str, name: str | None) -> str:
@@ -43,19 +45,36 @@ def describe(experiment: Experiment) -> str:
         f"{part_label('model', experiment.model.registered_as)} on {part_label('data', experiment.data.registered_as)}"
     ]
     if experiment.clip is not None:
-        how = part_label("clip", experiment.clip.registered_as).lower()
-        parts.append(f"clipping {how} {number(experiment.clip.threshold)}")
+        parts.append(_clipping(experiment))
     if experiment.prune is not None:
-        how = part_label("prune.criterion", experiment.prune.criterion.registered_as).lower()
-        parts.append(f"{how} pruning to {percent(experiment.prune.schedule.final, 0)}")
+        parts.append(_pruning(experiment))
     return " · ".join(parts)
+
+
+def _clipping(experiment: Experiment) -> str:
+    clip = experiment.clip
+    if clip is None:
+        return "no clipping"
+    return f"clipping {part_label('clip', clip.registered_as).lower()} {number(clip.threshold)}"
+
+
+def _pruning(experiment: Experiment) -> str:
+    prune = experiment.prune
+    if prune is None:
+        return "no pruning"
+    how = part_label("prune.criterion", prune.criterion.registered_as).lower()
+    return f"{how} pruning to {percent(prune.schedule.final, 0)}"
 
 
 def differing(experiments: Sequence[Experiment]) -> list[str]:
     """Dotted paths that are not the same in all, in the order of the settings."""
     flats = [e.flat() for e in experiments]
     paths = list(dict.fromkeys(path for flat in flats for path in flat))
-    return [p for p in paths if any(flat.get(p, _Absent) != flats[0].get(p, _Absent) for flat in flats)]
+    found = [p for p in paths if any(flat.get(p, _Absent) != flats[0].get(p, _Absent) for flat in flats)]
+    if CRITERION in found:  # says "none" where there is no pruning; the part's own path would say nothing else
+        found = [p for p in found if p != "prune"]
+    order = [*PARTS, "start"]
+    return sorted(found, key=lambda p: order.index(p.partition(".")[0]))
 
 
 def title_of(path: str, experiments: Sequence[Experiment]) -> str:
@@ -80,7 +99,7 @@ def value_text(path: str, experiment: Experiment) -> str:
     """The setting at ``path`` as people read it; empty where the experiment has no such setting."""
     flat = experiment.flat()
     if path not in flat:
-        return ""
+        return "none" if path == CRITERION else ""
     value = flat[path]
     if path in FAMILIES:
         return part_label(path, value) or "none"
@@ -93,13 +112,43 @@ def value_text(path: str, experiment: Experiment) -> str:
 
 def short_names(records: Sequence[RunRecord]) -> list[str]:
     """A name for each run that tells it from the others: its own, else what is set differently, else its id's end."""
-    experiments = [record.experiment for record in records]
-    paths = differing(experiments)[:3]
-    names = []
-    for record, experiment in zip(records, experiments, strict=True):
-        settings = [f"{title_of(p, experiments).split(' · ')[-1]} {value_text(p, experiment) or '–'}" for p in paths]
-        names.append(record.name or ", ".join(settings) or f"run {record.id[-4:]}")
+    told = iter(_told_apart([record.experiment for record in records if not record.name]))
+    names = [record.name or next(told) for record in records]
     return [n if names.count(n) == 1 else f"{n} ({r.id[-4:]})" for n, r in zip(names, records, strict=True)]
+
+
+def _told_apart(experiments: Sequence[Experiment]) -> list[str]:
+    """Each experiment by the fewest traits that tell as many as possible apart."""
+    if not experiments:
+        return []
+    traits = _traits(experiments)
+    chosen: list[int] = []
+    while len(chosen) < MOST_TRAITS:
+        kinds = [len({tuple(row[t] for t in (*chosen, more)) for row in traits}) for more in range(len(traits[0]))]
+        best = max(range(len(kinds)), key=lambda t: kinds[t])
+        if kinds[best] <= len({tuple(row[t] for t in chosen) for row in traits}):
+            break
+        chosen.append(best)
+    if not chosen:
+        return [describe(experiment) for experiment in experiments]
+    return [", ".join(row[t] for t in sorted(chosen)) for row in traits]
+
+
+def _traits(experiments: Sequence[Experiment]) -> list[list[str]]:
+    """What experiments can be told apart by, a row each: the large things first, then the settings that all have."""
+    flats = [e.flat() for e in experiments]
+    paths = [p for p in differing(experiments) if p not in FAMILIES and all(p in flat for flat in flats)]
+    labels = {p: title_of(p, experiments).split(" · ")[-1].split(" (")[0] for p in paths}
+    return [
+        [
+            part_label("model", e.model.registered_as),
+            part_label("data", e.data.registered_as),
+            _clipping(e),
+            _pruning(e),
+            *(f"{labels[p]} {value_text(p, e)}" for p in paths),
+        ]
+        for e in experiments
+    ]
 
 
 class _Absent:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any, Literal
 
 import pandas as pd
 import streamlit as st
+from pandas.io.formats.style import Styler
 
 from prune_core.figures.overlay import draw_overlay, overlay_data
-from prune_core.figures.palette import idea_of
+from prune_core.figures.palette import idea_of, palette
 from prune_core.figures.words import count, percent
-from prune_ui import session
+from prune_ui import theme
 from prune_ui.chart import chart
 from prune_ui.live import LiveRun
 from prune_ui.naming import differing, short_names, title_of, value_text
@@ -19,19 +21,27 @@ from prune_ui.naming import differing, short_names, title_of, value_text
 Metric = Literal["loss", "accuracy", "grad_norm_before", "grad_norm_after", "clipped", "cosine", "lr", "sparsity"]
 CHARTS: tuple[tuple[Metric, Metric], ...] = (("accuracy", "loss"), ("grad_norm_before", "sparsity"))
 MORE: tuple[tuple[Metric, Metric], ...] = (("clipped", "cosine"), ("grad_norm_after", "lr"))
+STROKES = ("━━━", "╍╍╍", "┅┅┅", "━ · ━", "━━ ━━", "━━ · ━━")  # as the overlay's dashes, in its order
+PERCENT = "%.1f\u00a0%%"
+MOST_FIGURES = 64
+
+_drawn: dict[tuple[Any, ...], dict[str, Any]] = {}
+_drawing = threading.Lock()
 
 
 def compare(runs: Sequence[LiveRun]) -> None:
     """Draw the comparison."""
     names = short_names([run.record for run in runs])
+    lines = [_line(run, name) for run, name in zip(runs, names, strict=True)]
     st.subheader(f"{len(runs)} runs compared", anchor=False)
     st.dataframe(
-        _results(runs, names),
+        _results(runs, lines),
         key="runs/results",
         hide_index=True,
         column_config={
-            "test accuracy": st.column_config.NumberColumn(format="percent"),
-            "weights removed": st.column_config.NumberColumn(format="percent"),
+            "line": st.column_config.TextColumn(width=56, help="How the run is drawn below."),
+            "test accuracy": st.column_config.NumberColumn(format=PERCENT),
+            "sparsity": st.column_config.NumberColumn(format=PERCENT, help="Share of the prunable weights removed."),
             "parameters left": st.column_config.NumberColumn(
                 format="localized", help="Parameters that are not exactly zero."
             ),
@@ -39,12 +49,13 @@ def compare(runs: Sequence[LiveRun]) -> None:
             "took": st.column_config.NumberColumn(format="%.1f s", help="Time spent training."),
         },
     )
-    lines = [_line(run, name) for run, name in zip(runs, names, strict=True)]
     for pair in CHARTS:
         _pair(runs, lines, pair)
-    with st.expander("What clipping did, and the learning rates"):
-        for pair in MORE:
-            _pair(runs, lines, pair)
+    more = st.expander("What clipping did, and the learning rates", key="runs/more", on_change="rerun")
+    if more.open:  # else its charts would be drawn and sent for nobody
+        with more:
+            for pair in MORE:
+                _pair(runs, lines, pair)
     differences(runs, names)
 
 
@@ -55,8 +66,9 @@ def differences(runs: Sequence[LiveRun], names: Sequence[str]) -> None:
     paths = differing(experiments)
     if not paths:
         digest = runs[0].record.digest
-        same = "the results are bitwise the same" if _same_results(runs) else "their results still differ"
-        st.caption(f"Nothing: all have the same settings (digest `{digest}`), and {same}.")
+        st.caption(
+            f"Nothing: they have the same settings (digest `{digest}`), so they are one experiment. {_same(runs)}"
+        )
         return
     rows = [
         {
@@ -65,31 +77,42 @@ def differences(runs: Sequence[LiveRun], names: Sequence[str]) -> None:
         }
         for path in paths
     ]
-    st.dataframe(pd.DataFrame(rows), key="runs/differences", hide_index=True)
+    st.dataframe(pd.DataFrame(rows), key="runs/differences", hide_index=True, height="content")
 
 
-def _same_results(runs: Sequence[LiveRun]) -> bool:
-    first = runs[0]
-    return all(
-        run.record.accuracy == first.record.accuracy and run.history.equals(first.history)
-        for run in runs
-        if not run.active
-    )
+def _same(runs: Sequence[LiveRun]) -> str:
+    """Whether runs of one experiment came to one result."""
+    ended = [run for run in runs if run.record.status == "finished"]
+    if len(ended) < len(runs):
+        return "Carried to the end, they come to the same result."
+    first = ended[0]
+    if all(r.record.accuracy == first.record.accuracy and r.history.equals(first.history) for r in ended[1:]):
+        return "Their results are bitwise the same."
+    return "Their results differ all the same: something was changed in mid-run, or they ran on different machines."
 
 
-def _results(runs: Sequence[LiveRun], names: Sequence[str]) -> pd.DataFrame:
+def _results(runs: Sequence[LiveRun], lines: Sequence[dict[str, Any]]) -> Styler:
+    """What each run came to, and how it is drawn: the table is the legend of all charts."""
     records = [run.record for run in runs]
-    return pd.DataFrame(
+    ideas = [line["idea"] for line in lines]
+    colours = palette(theme.current())
+    frame = pd.DataFrame(
         {
-            "run": list(names),
+            "line": [STROKES[ideas[:i].count(idea)] for i, idea in enumerate(ideas)],
+            "run": [line["name"] for line in lines],
             "status": [f"{r.status}, step {count(r.step)} of {count(r.steps)}" for r in records],
-            "test accuracy": [r.accuracy for r in records],
-            "weights removed": [r.sparsity for r in records],
+            "test accuracy": [_percent(r.accuracy) for r in records],
+            "sparsity": [_percent(r.sparsity) for r in records],
             "parameters left": [r.summary.get("nonzero") for r in records],
             "loss": [r.loss for r in records],
             "took": [r.summary.get("seconds") for r in records],
         }
     )
+    return frame.style.apply(lambda _: [f"color: {colours.idea(idea)}" for idea in ideas], subset=["line"])
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else 100 * share
 
 
 def _line(run: LiveRun, name: str) -> dict[str, Any]:
@@ -106,14 +129,15 @@ def _pair(runs: Sequence[LiveRun], lines: Sequence[dict[str, Any]], pair: tuple[
 
 
 def _figure(runs: Sequence[LiveRun], lines: Sequence[dict[str, Any]], metric: Metric) -> dict[str, Any]:
-    """Drawn anew only where one of the runs has moved."""
-    state = tuple((run.record.id, run.version, line["name"]) for run, line in zip(runs, lines, strict=True))
-    made: dict[str, tuple[Any, dict[str, Any]]] = session.Key[dict[str, Any]]("runs/figures", {}).get()
-    before = made.get(metric)
-    if before is None or before[0] != state:
-        made = {**made, metric: (state, draw_overlay.plain(overlay_data(lines, metric)))}
-        session.Key[dict[str, Any]]("runs/figures", {}).set(made)
-    return made[metric][1]
+    """Drawn anew only where one of the runs has moved, and once for all who compare the same."""
+    moved = [(r.record.id, r.record.attempt, r.version, r.step, len(r.evals)) for r in runs]
+    state = (metric, *moved, *(line["name"] for line in lines))
+    with _drawing:
+        figure = _drawn.pop(state, None) or draw_overlay.plain(overlay_data(lines, metric))
+        _drawn[state] = figure  # the last one used goes last
+        while len(_drawn) > MOST_FIGURES:
+            _drawn.pop(next(iter(_drawn)))
+    return figure
 
 
 def worth(run: LiveRun) -> str:

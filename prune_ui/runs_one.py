@@ -25,11 +25,12 @@ def one(run: LiveRun) -> None:
         look = LOOKS[record.status]
         st.badge(look.label, icon=look.icon, color=look.colour)
         st.caption(worth(run) or "No accuracy yet.")
-    if record.reason and record.status in ("failed", "diverged"):
-        show = st.error if record.status == "failed" else st.warning
-        show(
-            record.reason if record.status == "failed" else explain.diverged(record.reason, experiment.clip is not None)
-        )
+    if record.status == "failed":
+        st.error(explain.failed(plain(record.reason)), icon=":material/error:")
+    elif record.status == "diverged":
+        st.warning(explain.diverged(plain(record.reason), experiment.clip is not None), icon=":material/trending_up:")
+    elif record.status in ("stopped", "cancelled") and record.reason:
+        st.caption(f"Why it ended: {plain(record.reason)}.")
     if warning := str(record.summary.get("warning", "")):
         st.warning(plain(warning), icon=":material/save:")
     _buttons(run)
@@ -48,7 +49,7 @@ def one(run: LiveRun) -> None:
         rows = [
             {"setting": title_of(p, [experiment]), "value": value_text(p, experiment), "name in code": p} for p in flat
         ]
-        st.dataframe(pd.DataFrame(rows), key="runs/settings", hide_index=True)
+        st.dataframe(pd.DataFrame(rows), key="runs/settings", hide_index=True, height="content")
         st.caption(f"Digest `{record.digest}`: equal digests are equal settings.")
     with st.expander("The same in a notebook"):
         st.code(_code(run), language="python")
@@ -58,13 +59,17 @@ def one(run: LiveRun) -> None:
 def _buttons(run: LiveRun) -> None:
     record = run.record
     link = {"run": record.id}
-    with st.container(horizontal=True, gap="small", key="runs_buttons"):
-        st.page_link("pages/train.py", label="Open on Train", icon=":material/play_circle:", query_params=link)
-        if record.checkpoint or record.read_only or not run.active:
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="runs_buttons"):
+        st.page_link(
+            "pages/train.py", label="Open on Train", icon=":material/play_circle:", query_params=link,
+            help="Watch it, with its settings in the form: train it once more, or with something changed.",
+        )  # fmt: skip
+        if record.checkpoint or record.read_only or record.status == "finished":
             st.page_link("pages/prune.py", label="Prune it", icon=":material/compress:", query_params=link)
         if record.status in ("failed", "stopped", "cancelled") and session.may_control(record):
             st.button(
-                "Retry" if record.status == "failed" else "Go on", key="runs/retry", icon=":material/replay:",
+                "Retry" if record.status == "failed" else "Go on",
+                key="runs/retry", icon=":material/replay:", type="tertiary",
                 on_click=state.retry, args=(record.id,), help="Go on from the last checkpoint of this run.",
             )  # fmt: skip
 

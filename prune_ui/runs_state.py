@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from prune_core.errors import LabError
+from prune_core.errors import LabError, StoreUnavailableError
 from prune_core.tracking import publish_again
 from prune_ui import session
 from prune_ui.live import LiveRun, feed
@@ -55,6 +55,20 @@ def keep_filter() -> None:
     MINE.set(MINE.get())
 
 
+def filter_now() -> tuple[str, tuple[str, ...], bool]:
+    """What the table is filtered by."""
+    return TEXT.get(), tuple(STATUSES.get()), MINE.get()
+
+
+def choose(now: Sequence[str], shown: Sequence[str]) -> None:
+    """Take what is ticked among the rows that are shown; what the filter hides stays chosen."""
+    kept = [i for i in CHOSEN.get() if i in now or i not in shown]
+    every = [*kept, *(i for i in now if i not in kept)]
+    if len(every) > MOST:
+        SAID.set(f"Compare at most {MOST} runs at a time; the first {MOST} stay chosen.")
+    CHOSEN.set(tuple(every[:MOST]))
+
+
 def chosen_runs() -> list[LiveRun]:
     """The chosen runs that can be read; those that cannot leave the choice, and the page says why."""
     found = []
@@ -62,6 +76,9 @@ def chosen_runs() -> list[LiveRun]:
         try:
             run = feed().get(run_id)
             _ = run.record.experiment
+        except StoreUnavailableError as error:  # it may come back: the run stays chosen
+            SAID.set(str(error))
+            continue
         except LabError as error:
             CHOSEN.set(tuple(i for i in CHOSEN.get() if i != run_id))
             SAID.set(str(error))

@@ -6,8 +6,10 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from prune_core.errors import LabError
@@ -36,9 +38,12 @@ COLUMNS = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Listing:
-    """All runs, samples first, then the newest; ``sample`` tells them apart. ``problem`` says why it may be old."""
+    """All runs, samples first, then the newest; ``sample`` tells them apart. ``problem`` says why it may be old.
+
+    What is made of it for the eye is made once, for all who look.
+    """
 
     frame: pd.DataFrame
     problem: str = ""
@@ -48,6 +53,18 @@ class Listing:
         """Whether any of them waits or runs."""
         return bool(self.frame["status"].isin(ACTIVE).any())
 
+    @cached_property
+    def shown(self) -> pd.DataFrame:
+        """The table as people read it."""
+        return displayed(self.frame)
+
+    @cached_property
+    def words(self) -> list[str]:
+        """All that a row can be found by, in small letters."""
+        names = ("run", "status", "model", "data", "clipping", "pruning")
+        columns = [self.shown[name] for name in names] + [self.frame[name] for name in ("id", "digest")]
+        return [" ".join(map(str, row)).lower() for row in zip(*columns, strict=True)]
+
 
 _lock = threading.Lock()
 _known: dict[int, tuple[float, Listing]] = {}
@@ -55,7 +72,10 @@ _known: dict[int, tuple[float, Listing]] = {}
 
 def listing(*, now: bool = False) -> Listing:
     """The runs as of the last second; ``now`` reads them first, for after a click."""
-    store = session.store()
+    try:
+        store = session.store()
+    except LabError as error:  # it could never be opened
+        return Listing(pd.DataFrame(columns=[*COLUMNS, "sample"]), str(error))
     with _lock:
         at, known = _known.get(id(store), (0.0, None))
         if known is not None and not now and time.monotonic() - at < FRESH_S:
@@ -63,6 +83,8 @@ def listing(*, now: bool = False) -> Listing:
         try:
             frames = [_sample_rows(store.samples()), store.runs(limit=MOST)[list(COLUMNS)].assign(sample=False)]
             found = Listing(pd.concat([f for f in frames if len(f)] or frames, ignore_index=True))
+            if known is not None and not known.problem and not known.active and found.frame.equals(known.frame):
+                found = known  # with what was made of it
         except LabError as error:
             frame = known.frame if known is not None else pd.DataFrame(columns=[*COLUMNS, "sample"])
             found = Listing(frame, str(error))
@@ -70,22 +92,24 @@ def listing(*, now: bool = False) -> Listing:
         return found
 
 
-def filtered(frame: pd.DataFrame, text: str, statuses: list[str], owner: str | None) -> pd.DataFrame:
-    """The rows that hold every word of ``text`` and have one of ``statuses`` (none: any) and that owner (None: any)."""
-    keep = pd.Series(True, index=frame.index)
+def matching(found: Listing, text: str, statuses: list[str], owner: str | None) -> np.ndarray:
+    """Numbers of the rows that hold every word of ``text`` and have one of ``statuses`` and that owner.
+
+    No statuses mean any, as does no owner.
+    """
+    frame = found.frame
+    keep = np.ones(len(frame), bool)
     if statuses:
-        keep &= frame["status"].mask(frame["sample"].astype(bool), "sample").isin(statuses)
+        keep &= frame["status"].mask(frame["sample"].astype(bool), "sample").isin(statuses).to_numpy()
     if owner is not None:
-        keep &= frame["owner"] == owner
-    if words := text.lower().split():
-        shown = displayed(frame).astype(str).agg(" ".join, axis=1).str.lower() + " " + frame["id"].astype(str)
-        for word in words:
-            keep &= shown.str.contains(word, regex=False)
-    return frame[keep].reset_index(drop=True)
+        keep &= (frame["owner"] == owner).to_numpy()
+    if wanted := text.lower().split():
+        keep &= np.fromiter((all(w in words for w in wanted) for words in found.words), bool, len(frame))
+    return np.flatnonzero(keep)
 
 
 def displayed(frame: pd.DataFrame) -> pd.DataFrame:
-    """The table as people read it: words for names, one column for each of the two ideas."""
+    """The table as people read it: words for names, one column for each of the two ideas. Shares are in [0, 1]."""
     rows = frame.to_dict("records")
     ended = frame["ended"].fillna(time.time()) - frame["started"]
     return pd.DataFrame(
@@ -95,16 +119,22 @@ def displayed(frame: pd.DataFrame) -> pd.DataFrame:
             "progress": [r["step"] / r["steps"] if r["steps"] else 0.0 for r in rows],
             "test accuracy": frame["accuracy"].astype(float),
             "weights removed": frame["sparsity"].astype(float),
-            "model": [part_label("model", _text(r["model"])) for r in rows],
-            "data": [part_label("data", _text(r["data"])) for r in rows],
             "clipping": [_idea("clip", _text(r["clip"]), number, r["threshold"]) for r in rows],
             "pruning": [_idea("prune.criterion", _text(r["prune"]), _whole, r["target"]) for r in rows],
+            "model": [part_label("model", _text(r["model"])) for r in rows],
+            "data": [part_label("data", _text(r["data"])) for r in rows],
+            "started": pd.to_datetime(frame["started"].fillna(frame["created"]), unit="s", utc=True),
+            "took": ended.astype(float),
             "learning rate": frame["lr"].astype(float),
             "seed": frame["seed"].astype("Int64"),
-            "took": ended.astype(float),
-            "started": pd.to_datetime(frame["started"].fillna(frame["created"]), unit="s", utc=True),
         }
     )
+
+
+def table_csv(found: Listing, at: np.ndarray) -> str:
+    """The rows numbered ``at`` as CSV, with ids and digests; shares are in [0, 1]."""
+    names = found.frame[["id", "digest"]].iloc[at]
+    return str(found.shown.iloc[at].assign(id=names["id"], digest=names["digest"]).to_csv(index=False))
 
 
 def described(row: Mapping[str, Any]) -> str:

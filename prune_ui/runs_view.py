@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
-import pandas as pd
+import numpy as np
 import streamlit as st
 
 from prune_core.figures.words import plural
 from prune_ui import runs_compare, runs_engine, runs_one, session
 from prune_ui import runs_state as state
 from prune_ui.live import LiveRun
-from prune_ui.runs_table import STATUS, displayed, filtered, listing
+from prune_ui.runs_grid import grid
+from prune_ui.runs_table import STATUS, Listing, listing, matching, table_csv
 
 TICK_S, IDLE_S = 1.0, 5.0
-HEIGHT = 320  # px
 
 
 def show() -> None:
@@ -29,17 +28,11 @@ def _page(active: bool) -> None:
     if found.problem:
         st.warning(f"What is shown may be old: {found.problem}", icon=":material/cloud_off:")
     _filter()
-    owner = session.owner() if state.MINE.get() else None
-    rows = filtered(found.frame, state.TEXT.get(), state.STATUSES.get(), owner)
-    if not len(found.frame):
-        st.info("No run yet. Train one, and it stands here a moment later.", icon=":material/table_rows:")
-        st.page_link("pages/train.py", label="Go to Train", icon=":material/play_circle:")
-    elif not len(rows):
-        st.info("No run is like that. Take something out of the filter.", icon=":material/filter_alt_off:")
-    else:
-        _table(rows)
+    at = _matching(found)
+    if len(at):
+        grid(found, at)
     runs = state.chosen_runs()
-    _actions(rows, runs)
+    _actions(found, at, runs)
     if said := state.SAID.pop():
         st.error(said, icon=":material/error:")
     if done := state.DONE.pop():
@@ -48,12 +41,28 @@ def _page(active: bool) -> None:
         runs_compare.compare(runs)
     elif runs:
         runs_one.one(runs[0])
-    elif len(rows):
+    elif len(at):
         st.caption("Tick a run to look into it, or two to six to compare them.")
-    runs_engine.show()
+    runs_engine.show(found)
     state.keep_link()
     if active != found.active:  # another pace from now on
         st.rerun()
+
+
+def _matching(found: Listing) -> np.ndarray:
+    """Numbers of the rows to show; where there are none, a sentence says why."""
+    owner = session.owner() if state.MINE.get() else None
+    at = matching(found, state.TEXT.get(), state.STATUSES.get(), owner)
+    if len(at):
+        return at
+    if not len(found.frame) or (owner is not None and not (found.frame["owner"] == owner).any()):
+        yet = "You have no run of your own yet." if len(found.frame) else "There is no run yet."
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption(f"{yet} Train one, and it stands here a moment later.")
+            st.page_link("pages/train.py", label="Go to Train", icon=":material/play_circle:")
+        return matching(found, "", ["sample"], None)
+    st.info("No run is like that. Take something out of the filter.", icon=":material/filter_alt_off:")
+    return at
 
 
 def _filter() -> None:
@@ -74,44 +83,7 @@ def _filter() -> None:
         st.toggle("Only mine", key=state.MINE.name)
 
 
-def _table(rows: pd.DataFrame) -> None:
-    """The table. A browser knows rows by number: where they move, it is told again which are chosen."""
-    ids = tuple(rows["id"])
-    chosen = [i for i, run_id in enumerate(ids) if run_id in state.CHOSEN.get()]
-    order = hashlib.sha256(",".join(ids).encode()).hexdigest()[:12]
-    key = f"runs/table/{order}"
-    if key in st.session_state and list(st.session_state[key]["selection"]["rows"]) != chosen:
-        key += f"/{hashlib.sha256(str(chosen).encode()).hexdigest()[:6]}"  # chosen elsewhere: by a link, by undo
-
-    def picked() -> None:
-        now = [ids[i] for i in st.session_state[key]["selection"]["rows"] if i < len(ids)]
-        kept = [i for i in state.CHOSEN.get() if i in now or i not in ids]
-        every = [*kept, *(i for i in now if i not in kept)]
-        if len(every) > state.MOST:
-            state.SAID.set(f"Compare at most {state.MOST} runs at a time; the first {state.MOST} stay chosen.")
-        state.CHOSEN.set(tuple(every[: state.MOST]))
-
-    st.dataframe(
-        displayed(rows),
-        key=key,
-        height=min(HEIGHT, 37 + 35 * len(rows)),
-        hide_index=True,
-        on_select=picked,
-        selection_mode="multi-row",
-        selection_default={"selection": {"rows": chosen, "columns": [], "cells": []}},
-        column_config={
-            "run": st.column_config.TextColumn(width="medium", pinned=True),
-            "progress": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1, width="small"),
-            "test accuracy": st.column_config.NumberColumn(format="percent"),
-            "weights removed": st.column_config.NumberColumn(format="percent"),
-            "learning rate": st.column_config.NumberColumn(format="%.4g"),
-            "took": st.column_config.NumberColumn(format="%.1f s"),
-            "started": st.column_config.DatetimeColumn(format="distance"),
-        },
-    )
-
-
-def _actions(rows: pd.DataFrame, runs: Sequence[LiveRun]) -> None:
+def _actions(found: Listing, at: np.ndarray, runs: Sequence[LiveRun]) -> None:
     """Buttons for what is chosen, and for the table."""
     mine = state.deletable(runs)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="runs_actions"):
@@ -130,9 +102,8 @@ def _actions(rows: pd.DataFrame, runs: Sequence[LiveRun]) -> None:
             on_click=state.CHOSEN.set, args=((),),
         )  # fmt: skip
         st.download_button(
-            "Table (CSV)", lambda: displayed(rows).assign(id=list(rows["id"])).to_csv(index=False), "runs.csv",
-            "text/csv", key="runs/csv", icon=":material/download:", type="tertiary", on_click="ignore",
-            disabled=not len(rows),
+            "Table (CSV)", lambda: table_csv(found, at), "runs.csv", "text/csv", key="runs/csv",
+            icon=":material/download:", type="tertiary", on_click="ignore", disabled=not len(at),
         )  # fmt: skip
         st.download_button(
             "Steps of the chosen (CSV)", lambda: state.steps_csv(runs), "steps.csv", "text/csv", key="runs/steps",

@@ -11,12 +11,13 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import prune_core as pc
-from prune_core.errors import StoreUnavailableError
+from prune_core.errors import EngineError, StoreUnavailableError
 from prune_core.events import EvalEvent
+from prune_core.jobs import Lab
 from prune_core.tracking import Store
 from prune_ui import runs_engine, runs_state, runs_table, session
 from prune_ui.naming import differing, short_names, title_of, value_text
-from prune_ui.runs_table import displayed, filtered
+from prune_ui.runs_table import matching
 
 PLAIN = pc.Experiment(data=pc.Digits(), model=pc.MLP(), train=pc.Training(steps=20))
 CLIPPED = PLAIN.with_(clip=pc.ValueClip(threshold=0.02))
@@ -26,8 +27,7 @@ CLIPPED = PLAIN.with_(clip=pc.ValueClip(threshold=0.02))
 def store(home: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     """An empty store that the pages read; nothing asks an engine."""
     made = Store()
-    nobody = runs_engine.Engine(pd.DataFrame(columns=["name", "role", "state", "run", "pid"]), pd.DataFrame())
-    monkeypatch.setattr(runs_engine, "engine", lambda: nobody)
+    monkeypatch.setattr(runs_engine, "engine", lambda: runs_engine.Engine())
     monkeypatch.setattr(runs_table, "FRESH_S", 0.0)
     monkeypatch.setattr("streamlit.page_link", lambda *_, **__: None)  # only app.py knows the pages
     return made
@@ -75,18 +75,24 @@ def test_samples_come_first_then_the_newest(store: Store) -> None:
 def test_the_filter_takes_words_a_status_and_an_owner(store: Store) -> None:
     add(store, CLIPPED, name="mine", owner="ann")
     add(store, PLAIN, status="failed", owner="bob")
-    frame = runs_table.listing(now=True).frame
-    assert filtered(frame, "mine", [], None)["name"].tolist() == ["mine"]
-    assert filtered(frame, "VALUE mlp", [], None)["name"].tolist() == ["mine"]
-    assert filtered(frame, "mine nothing-like-it", [], None).empty
-    assert filtered(frame, "", ["failed"], None)["owner"].tolist() == ["bob"]
-    assert filtered(frame, "", [], "ann")["name"].tolist() == ["mine"]
-    assert filtered(frame, "", ["sample"], None)["sample"].all()
+    found = runs_table.listing(now=True)
+
+    def names(*wanted: Any) -> list[str]:
+        return [str(name) for name in found.frame["name"].iloc[matching(found, *wanted)]]
+
+    assert names("mine", [], None) == ["mine"]
+    assert names("VALUE mlp", [], None) == ["mine"]
+    assert names(PLAIN.digest, ["failed"], None) == [""]
+    assert names("mine nothing-like-it", [], None) == []
+    assert found.frame["owner"].iloc[matching(found, "", ["failed"], None)].tolist() == ["bob"]
+    assert names("", [], "ann") == ["mine"]
+    assert found.frame["sample"].iloc[matching(found, "", ["sample"], None)].all()
 
 
 def test_the_table_reads_like_words(store: Store) -> None:
     add(store, PLAIN.with_(prune=pc.Pruning(schedule=pc.OneShot(final=0.9, at=3))))
-    row = displayed(filtered(runs_table.listing(now=True).frame, "", ["finished"], None)).iloc[0]
+    found = runs_table.listing(now=True)
+    row = found.shown.iloc[matching(found, "", ["finished"], None)[0]]
     assert (row["pruning"], row["model"], row["progress"]) == ("magnitude 90\u00a0%", "MLP", 1.0)
 
 
@@ -102,11 +108,13 @@ def test_two_runs_are_compared_by_what_differs_only(store: Store) -> None:
 def test_equal_settings_are_said_to_be_equal(store: Store) -> None:
     app = page(add(store, PLAIN), add(store, PLAIN))
     assert any("the same settings" in c.value and "bitwise the same" in c.value for c in app.caption)
+    app = page(add(store, PLAIN), add(store, PLAIN, status="stopped"))
+    assert not any("bitwise" in c.value for c in app.caption), "one of them is not at its end"
 
 
 def test_one_run_shows_how_it_ended(store: Store) -> None:
     app = page(add(store, PLAIN, status="failed"))
-    assert [e.value for e in app.error] == ["as told"]
+    assert [e.value for e in app.error] == ["**Failed.** As told."]
     assert any(PLAIN.digest in c.value for c in app.caption)
     assert any("pc.Lab().handle(" in c.value for c in app.code)
 
@@ -136,6 +144,70 @@ def test_samples_cannot_be_deleted(store: Store) -> None:
     assert page(store.samples()[0].id).button("runs/delete").disabled
 
 
+def test_without_a_run_of_ones_own_the_samples_are_shown(store: Store) -> None:
+    add(store, PLAIN, owner="somebody")
+    app = page()
+    app.toggle("runs/mine").set_value(True).run()
+    assert any("no run of your own yet" in c.value for c in app.caption)
+    assert (table(app)["status"] == "sample").all()
+
+
+def test_more_than_six_is_a_sentence(store: Store) -> None:
+    ids = [add(store, PLAIN) for _ in range(7)]
+    runs_state.choose(ids, ids)
+    assert runs_state.CHOSEN.get() == tuple(ids[:6])
+    assert "at most 6 runs" in runs_state.SAID.pop()
+    runs_state.choose(ids[:1], ids[:3])
+    assert runs_state.CHOSEN.get() == (ids[0], *ids[3:6]), "what the filter hides stays chosen"
+
+
+def test_a_new_run_does_not_move_what_is_ticked(store: Store) -> None:
+    first = add(store, PLAIN, name="first")
+    app = page(first)
+    add(store, PLAIN, name="second")
+    app.run()
+    assert "second" not in table(app)["run"].tolist()
+    app.button("runs/fresh").click().run()
+    assert "second" in table(app)["run"].tolist()
+    assert app.session_state["runs/chosen"] == (first,)
+
+
+def test_the_engine_is_only_looked_at(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = store.create(PLAIN, name="one"), store.create(PLAIN, name="two")
+    watch = runs_engine.Watch()
+    now = watch._look()
+    assert (now.state, now.queue["id"].tolist()) == ("off", [first, second])
+    monkeypatch.setattr(runs_engine, "engine", lambda: now)
+    app = page()
+    assert any("2 runs cannot start" in c.value for c in app.caption)
+    assert app.button("runs/engine").label == "Start the engine"
+    assert app.dataframe[-1].value["run"].tolist() == ["one", "two"]
+
+
+def test_an_engine_that_does_not_start_says_why(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(_: object) -> None:
+        raise EngineError("No memory is left.")
+
+    monkeypatch.setattr(Lab, "attach", never)
+    watch = runs_engine.Watch()
+    watch.start()
+    assert watch._start is not None
+    watch._start.join(10)
+    assert (watch.known.state, watch.known.problem) == ("off", "No memory is left.")
+    monkeypatch.setattr(runs_engine, "engine", lambda: watch.known)
+    assert any("No memory is left." in e.value for e in page().error)
+
+
+def test_a_store_that_cannot_be_opened_is_a_sentence(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away() -> Store:
+        raise StoreUnavailableError("The store cannot be opened.")
+
+    monkeypatch.setattr(session, "store", away)
+    app = page("sample-dense")
+    assert any("cannot be opened" in w.value for w in app.warning)
+    assert app.session_state["runs/chosen"] == ("sample-dense",), "it may come back"
+
+
 def test_a_store_that_is_away_is_a_sentence(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     add(store, PLAIN, name="known")
     page()
@@ -161,9 +233,13 @@ def test_steps_are_downloaded_with_their_run(store: Store) -> None:
 def test_runs_are_named_by_what_tells_them_apart(store: Store) -> None:
     records = [store.run(add(store, e)) for e in (CLIPPED, CLIPPED.with_(**{"clip.threshold": 0.5}), CLIPPED)]
     names = short_names(records)
-    assert names[1] == "Threshold α 0.5"
+    assert names[1] == "clipping by value 0.5"
     assert len(set(names)) == 3
-    assert names[0].startswith("Threshold α 0.02 (")
+    assert names[0].startswith("clipping by value 0.02 (")
+    other = CLIPPED.with_(model=pc.SmallCNN(), **{"train.seed": 3})
+    records = [store.run(add(store, e)) for e in (PLAIN, other, PLAIN.with_(**{"train.seed": 3}))]
+    assert short_names(records) == ["MLP, Seed 0", "Small CNN, Seed 3", "MLP, Seed 3"]
+    assert short_names([store.run(add(store, PLAIN, name="best")), *records[:1]]) == ["best", "MLP on Digits (8×8)"]
 
 
 def test_settings_are_titled_as_in_the_forms() -> None:
@@ -174,3 +250,6 @@ def test_settings_are_titled_as_in_the_forms() -> None:
     assert value_text("clip", PLAIN) == "none"
     assert value_text("clip", CLIPPED) == "By value"
     assert value_text("clip.threshold", PLAIN) == ""
+    pruned = PLAIN.with_(prune=pc.Pruning(schedule=pc.OneShot(final=0.9, at=3)))
+    assert differing([pruned, CLIPPED])[:3] == ["clip", "clip.threshold", "prune.criterion"]
+    assert value_text("prune.criterion", CLIPPED) == "none"
