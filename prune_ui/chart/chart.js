@@ -37,6 +37,7 @@ class Chart {
     styles();
     this.host = host;
     this.zooms = 0; // how often the visitor asked for the whole view; part of the axes' uirevision
+    this.held = {}; // ranges that the visitor chose, by axis: Plotly drops them when a figure brings another range
     this.root = document.createElement("figure");
     this.root.className = "lab-chart";
     this.root.innerHTML = `
@@ -122,6 +123,7 @@ class Chart {
     layout.margin = { l: 10, r: 14, b: 10, pad: 0, ...layout.margin, t: layout.showlegend === false ? 10 : 30 };
     for (const name of Object.keys({ xaxis: 1, yaxis: 1, ...layout }).filter((n) => /^[xy]axis\d*$/.test(n))) {
       layout[name] = { ...layout[name], uirevision: `${layout[name]?.uirevision ?? layout.uirevision}/${this.zooms}` };
+      if (this.held[name]) layout[name] = { ...layout[name], range: [...this.held[name]], autorange: false };
       if (narrow && name[0] === "x") layout[name].nticks ??= 6;
     }
     if (narrow) layout.legend = { ...layout.legend, font: { size: 11.5, ...layout.legend?.font } };
@@ -186,7 +188,12 @@ class Chart {
     gd.on("plotly_afterplot", () => this.handle.place(gd));
     gd.on("plotly_relayouting", () => this.handle.place(gd));
     gd.on("plotly_relayout", (change) => {
-      if (Object.keys(change).some((k) => /axis\d*\.range/.test(k))) this.resetButton.hidden = false;
+      for (const key of Object.keys(change)) {
+        const name = /^([xy]axis\d*)\.range/.exec(key)?.[1];
+        if (!name) continue;
+        this.held[name] = [...gd._fullLayout[name].range];
+        this.resetButton.hidden = false;
+      }
       this.handle.place(gd);
     });
     gd.on("plotly_doubleclick", () => this.reset());
@@ -212,6 +219,7 @@ class Chart {
 
   reset() {
     this.zooms += 1;
+    this.held = {};
     this.resetButton.hidden = true;
     this.schedule();
   }

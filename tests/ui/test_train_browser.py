@@ -95,6 +95,9 @@ def test_a_refresh_in_mid_run_loses_nothing(going: Any, server: Any) -> None:
     first = going.evaluate("() => document.querySelector('.lab-gd')._fullData[0].x[0]")
     assert first == 1, "the chart begins where the run began"
     assert store.run(new).step > before
+    going.wait_for_timeout(1500)
+    assert not len(store.marks(new)), "sliders that come back move nothing"
+    assert going.get_by_role("slider", name="Target sparsity").get_attribute("aria-valuetext") == "0.9"
 
 
 def test_pause_one_step_and_stop(going: Any, server: Any) -> None:
