@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from pandas.io.formats.style import Styler
 from prune_core.figures.overlay import draw_overlay, overlay_data
 from prune_core.figures.palette import idea_of, palette
 from prune_core.figures.words import count, percent
+from prune_core.tracking import RunRecord
 from prune_ui import theme
 from prune_ui.chart import chart
 from prune_ui.live import LiveRun
@@ -45,9 +47,10 @@ def compare(runs: Sequence[LiveRun]) -> None:
             "parameters left": st.column_config.NumberColumn(
                 format="localized", help="Parameters that are not exactly zero."
             ),
-            "loss": st.column_config.NumberColumn(format="%.4g"),
+            "test loss": st.column_config.NumberColumn(format="%.4g"),
             "took": st.column_config.NumberColumn(format="%.1f s", help="Time spent training."),
         },
+        placeholder="–",
     )
     for pair in CHARTS:
         _pair(runs, lines, pair)
@@ -104,11 +107,16 @@ def _results(runs: Sequence[LiveRun], lines: Sequence[dict[str, Any]]) -> Styler
             "test accuracy": [_percent(r.accuracy) for r in records],
             "sparsity": [_percent(r.sparsity) for r in records],
             "parameters left": [r.summary.get("nonzero") for r in records],
-            "loss": [r.loss for r in records],
-            "took": [r.summary.get("seconds") for r in records],
+            "test loss": [r.loss for r in records],
+            "took": [r.summary.get("seconds") or _seconds(r) for r in records],
         }
     )
     return frame.style.apply(lambda _: [f"color: {colours.idea(idea)}" for idea in ideas], subset=["line"])
+
+
+def _seconds(record: RunRecord) -> float | None:
+    """From its start to now or to its end."""
+    return None if record.started is None else (record.ended or time.time()) - record.started
 
 
 def _percent(share: float | None) -> float | None:

@@ -18,7 +18,7 @@ from prune_ui.runs_table import Listing
 from prune_ui.session import Key
 
 HEIGHT, HEAD, ROW = 357, 37, 35  # px
-SHARES = ("test accuracy", "weights removed")
+SHARES = ("progress", "test accuracy", "weights removed")
 PERCENT = "%.1f\u00a0%%"
 
 
@@ -63,7 +63,7 @@ def grid(found: Listing, at: np.ndarray) -> None:
         column_config={
             "run": st.column_config.TextColumn(width=175, pinned=True, help="Its name, or its id."),
             "status": st.column_config.TextColumn(width=82, help="Samples come with the lab and cannot be changed."),
-            "progress": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1, width=92),
+            "progress": st.column_config.ProgressColumn(format="%.0f\u00a0%%", min_value=0, max_value=100, width=92),
             "test accuracy": st.column_config.NumberColumn("accuracy", format=PERCENT, width=76, help="On test data."),
             "weights removed": st.column_config.NumberColumn(
                 "sparsity", format=PERCENT, width=74, help="Share of the prunable weights that pruning removed."
@@ -75,6 +75,7 @@ def grid(found: Listing, at: np.ndarray) -> None:
             "took": st.column_config.NumberColumn(format="%.1f s", help="From its start to its end, or to now."),
             "started": st.column_config.DatetimeColumn(format="distance"),
         },
+        placeholder="–",
         alt="All runs. Tick one to look into it, or two to six to compare them.",
     )
     if fresh:

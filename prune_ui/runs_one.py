@@ -17,22 +17,9 @@ from prune_ui.train_status import LOOKS
 
 def one(run: LiveRun) -> None:
     """Draw the run."""
-    record, experiment = run.record, run.record.experiment
-    st.subheader(record.name or describe(experiment), anchor=False)
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        if record.read_only:
-            st.badge("Sample run", icon=":material/auto_stories:", color="violet")
-        look = LOOKS[record.status]
-        st.badge(look.label, icon=look.icon, color=look.colour)
-        st.caption(worth(run) or "No accuracy yet.")
-    if record.status == "failed":
-        st.error(explain.failed(plain(record.reason)), icon=":material/error:")
-    elif record.status == "diverged":
-        st.warning(explain.diverged(plain(record.reason), experiment.clip is not None), icon=":material/trending_up:")
-    elif record.status in ("stopped", "cancelled") and record.reason:
-        st.caption(f"Why it ended: {plain(record.reason)}.")
-    if warning := str(record.summary.get("warning", "")):
-        st.warning(plain(warning), icon=":material/save:")
+    experiment = run.record.experiment
+    with st.container():  # one place for what comes and goes: the charts below keep theirs
+        _head(run)
     _buttons(run)
     left, right = st.columns(2, gap="medium")
     with left:
@@ -50,10 +37,30 @@ def one(run: LiveRun) -> None:
             {"setting": title_of(p, [experiment]), "value": value_text(p, experiment), "name in code": p} for p in flat
         ]
         st.dataframe(pd.DataFrame(rows), key="runs/settings", hide_index=True, height="content")
-        st.caption(f"Digest `{record.digest}`: equal digests are equal settings.")
+        st.caption(f"Digest `{run.record.digest}`: equal digests are equal settings.")
     with st.expander("The same in a notebook"):
         st.code(_code(run), language="python")
     _publishing(run)
+
+
+def _head(run: LiveRun) -> None:
+    """What the run is, how it ended, and why."""
+    record, experiment = run.record, run.record.experiment
+    st.subheader(record.name or describe(experiment), anchor=False)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        if record.read_only:
+            st.badge("Sample run", icon=":material/auto_stories:", color="violet")
+        look = LOOKS[record.status]
+        st.badge(look.label, icon=look.icon, color=look.colour)
+        st.caption(worth(run) or "No accuracy yet.")
+    if record.status == "failed":
+        st.error(explain.failed(plain(record.reason)), icon=":material/error:")
+    elif record.status == "diverged":
+        st.warning(explain.diverged(plain(record.reason), experiment.clip is not None), icon=":material/trending_up:")
+    elif record.status in ("stopped", "cancelled") and record.reason:
+        st.caption(f"Why it ended: {plain(record.reason)}.")
+    if warning := str(record.summary.get("warning", "")):
+        st.warning(plain(warning), icon=":material/save:")
 
 
 def _buttons(run: LiveRun) -> None:

@@ -25,25 +25,32 @@ def show() -> None:
 
 def _page(active: bool) -> None:
     found = listing()
-    if found.problem:
-        st.warning(f"What is shown may be old: {found.problem}", icon=":material/cloud_off:")
-    _filter()
-    at = _matching(found)
-    if len(at):
-        grid(found, at)
+    # each has a place of its own: a line that comes or goes in one would else make all below it anew, zoom and all
+    table, actions, chosen, engine = (st.container() for _ in range(4))
+    with table:
+        _filter()
+        with st.container():
+            if found.problem:
+                st.warning(f"What is shown may be old: {found.problem}", icon=":material/cloud_off:")
+            at = _matching(found)
+        if len(at):
+            grid(found, at)
     runs = state.chosen_runs()
-    _actions(found, at, runs)
-    if said := state.SAID.pop():
-        st.error(said, icon=":material/error:")
-    if done := state.DONE.pop():
-        st.success(done, icon=":material/check:")
-    if len(runs) > 1:
-        runs_compare.compare(runs)
-    elif runs:
-        runs_one.one(runs[0])
-    elif len(at):
-        st.caption("Tick a run to look into it, or two to six to compare them.")
-    runs_engine.show(found)
+    with actions:
+        _actions(found, at, runs)
+        if said := state.SAID.pop():
+            st.error(said, icon=":material/error:")
+        if done := state.DONE.pop():
+            st.success(done, icon=":material/check:")
+    with chosen:
+        if len(runs) > 1:
+            runs_compare.compare(runs)
+        elif runs:
+            runs_one.one(runs[0])
+        elif len(at):
+            st.caption("Tick a run to look into it, or two to six to compare them.")
+    with engine:
+        runs_engine.show(found)
     state.keep_link()
     if active != found.active:  # another pace from now on
         st.rerun()

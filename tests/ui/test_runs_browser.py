@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import pytest
+
+import prune_core as pc
+from prune_core.events import EvalEvent
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.browser
 
+TOKEN = "token"
 SAMPLES = "/runs?runs=sample-clipped-and-pruned,sample-dense"
 
 
@@ -62,3 +70,92 @@ def test_from_a_run_to_train_and_to_prune(visit: Any) -> None:
     page.get_by_role("link", name="Open on Train").click(timeout=60_000)
     page.get_by_text("Sample run").first.wait_for(timeout=30_000)
     assert "run=sample-dense" in page.url
+
+
+def begun(store: Any, name: str) -> str:
+    """A run that this test executes, taken before a worker of the lab does."""
+    experiment = pc.Experiment(data=pc.Digits(), model=pc.MLP(), train=pc.Training(steps=200))
+    while True:
+        run_id = store.create(experiment, name=name)
+        if store.claim(run_id, TOKEN):
+            return str(run_id)
+        store.wait(run_id, timeout=60)
+        store.delete([run_id])
+
+
+@contextmanager
+def alive(store: Any, *run_ids: str) -> Iterator[None]:
+    """Keep saying that runs are alive: the lab ends those that say nothing for seconds."""
+    done = threading.Event()
+
+    def beat() -> None:
+        while not done.wait(0.5):
+            for run_id in run_ids:
+                store.heartbeat(run_id, TOKEN)
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def go_on(store: Any, run_id: str, first: int, last: int) -> None:
+    """Record steps, with an evaluation at the last one."""
+    step = np.arange(first, last + 1.0)
+    columns = [step, 2 / step, *([np.full_like(step, 0.5)] * 6)]
+    evaluation = EvalEvent(last, 0.9, 0.3, 355, (0.9,) * 10)
+    store.append(run_id, TOKEN, steps=np.column_stack(columns), evals=[evaluation])
+
+
+def test_a_live_comparison_keeps_its_place(visit: Any, server: Any, shot: Any) -> None:
+    store = server.store()
+    run_id = begun(store, "still going")
+    go_on(store, run_id, 1, 60)
+    with alive(store, run_id):
+        page = visit(f"/runs?runs=sample-dense,{run_id}")
+        page.get_by_text("2 runs compared").wait_for(timeout=60_000)
+        drawn(page)
+        chart = page.locator(".lab-gd").first
+        chart.scroll_into_view_if_needed()
+        box = chart.locator(".nsewdrag").first.bounding_box()
+        page.mouse.move(box["x"] + 40, box["y"] + 30)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 160, box["y"] + 100, steps=5)
+        page.mouse.up()
+        page.locator(".lab-chart [data-action=reset]:visible").first.wait_for(timeout=10_000)
+        view = "(chart) => [...chart._fullLayout.xaxis.range]"
+        zoomed = chart.evaluate(view)
+        page.evaluate("() => { window.__table = document.querySelector('[data-testid=stDataFrame]'); }")
+
+        another = begun(store, "another")
+        store.finish(another, TOKEN, "finished", "all steps made", {})
+        go_on(store, run_id, 61, 120)
+        page.wait_for_function("() => document.querySelector('.lab-gd').data.at(-1).x.length === 2", timeout=30_000)
+        page.get_by_text("Show 1 new run").wait_for(timeout=20_000)
+        assert chart.evaluate(view) == zoomed
+        assert page.evaluate("() => window.__table.isConnected"), "the table is the one that was there"
+        page.get_by_text("Show 1 new run").click()
+        page.get_by_text("Show 1 new run").wait_for(state="detached", timeout=20_000)
+        assert re.search(f"sample-dense(,|%2C){run_id}", page.url), "both are still chosen"
+        assert chart.evaluate(view) == zoomed
+        shot(page, "runs-live")
+    store.finish(run_id, TOKEN, "finished", "all steps made", {"accuracy": 0.9})
+    store.delete([run_id, another])
+
+
+def test_delete_can_be_taken_back(visit: Any, server: Any) -> None:
+    store = server.store()
+    run_id = begun(store, "to be deleted")
+    go_on(store, run_id, 1, 60)
+    store.finish(run_id, TOKEN, "finished", "all steps made", {"accuracy": 0.9})
+    page = visit(f"/runs?runs={run_id}")
+    page.get_by_role("button", name="Delete 1 run").click(timeout=60_000)
+    page.get_by_text("Tick a run").wait_for(timeout=20_000)
+    assert store.run(run_id).deleted
+    page.get_by_role("button", name="Undo: bring back 1 run").click()
+    page.get_by_role("heading", name="to be deleted").wait_for(timeout=20_000)
+    assert not store.run(run_id).deleted
+    store.delete([run_id])
