@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, cast
 
+from prune_core.figures.words import number
 from prune_core.registry import Entry
 from prune_core.settings import FieldSpec, Settings
 from prune_ui.draft import to_text
@@ -51,7 +52,7 @@ def log_options(span: Span, value: float | None = None, *, whole: bool = False) 
 
 def number_label(value: float) -> str:
     """A number as short as it can be read."""
-    return f"{value:.4g}"
+    return number(value, 4)
 
 
 def choice_label(value: Any) -> str:
