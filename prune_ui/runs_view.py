@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,8 +14,11 @@ from prune_ui import runs_state as state
 from prune_ui.live import LiveRun
 from prune_ui.runs_grid import grid
 from prune_ui.runs_table import STATUS, Listing, listing, matching, table_csv
+from prune_ui.session import Key
 
 TICK_S, IDLE_S = 1.0, 5.0
+READ_S = 8.0
+NOTE: Key[tuple[str, str, float]] = Key("runs/note", ("", "", 0.0))  # kind, text, until when
 
 
 def show() -> None:
@@ -38,10 +42,7 @@ def _page(active: bool) -> None:
     runs = state.chosen_runs()
     with actions:
         _actions(found, at, runs)
-        if said := state.SAID.pop():
-            st.error(said, icon=":material/error:")
-        if done := state.DONE.pop():
-            st.success(done, icon=":material/check:")
+        _notes()
     with chosen:
         if len(runs) > 1:
             runs_compare.compare(runs)
@@ -54,6 +55,20 @@ def _page(active: bool) -> None:
     state.keep_link()
     if active != found.active:  # another pace from now on
         st.rerun()
+
+
+def _notes() -> None:
+    """What a click came to. It stays for as long as it takes to read, however often the page is drawn meanwhile."""
+    for kind, key in (("error", state.SAID), ("done", state.DONE)):
+        if text := key.pop():
+            NOTE.set((kind, text, time.monotonic() + READ_S))
+    kind, text, until = NOTE.get()
+    if time.monotonic() > until:
+        return
+    if kind == "error":
+        st.error(text, icon=":material/error:")
+    else:
+        st.success(text, icon=":material/check:")
 
 
 def _matching(found: Listing) -> np.ndarray:

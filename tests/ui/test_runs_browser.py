@@ -68,8 +68,8 @@ def test_from_a_run_to_train_and_to_prune(visit: Any) -> None:
     page.wait_for_url("**/prune?run=sample-dense*", timeout=30_000)
     page.go_back()
     page.get_by_role("link", name="Open on Train").click(timeout=60_000)
+    page.wait_for_url(re.compile("[?&]run=sample-dense"), timeout=30_000)
     page.get_by_text("Sample run").first.wait_for(timeout=30_000)
-    assert "run=sample-dense" in page.url
 
 
 def begun(store: Any, name: str) -> str:
