@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from prune_core.errors import LabError
+from prune_core.tracking import publishes
 from prune_ui import explain, session, train_charts
 from prune_ui import runs_state as state
 from prune_ui.fields import plain
@@ -101,7 +102,11 @@ def _publishing(run: LiveRun) -> None:
     if record.read_only or run.active:
         return
     if record.publishing == "waiting":
-        st.caption(":material/cloud_upload: Being published to MLflow in the background.")
+        st.caption(
+            ":material/cloud_upload: Being published to MLflow in the background."
+            if publishes()
+            else ":material/cloud_off: Waits to be published to MLflow: this server has `PRUNE_LAB_PUBLISH=off`."
+        )
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         if record.publishing:

@@ -70,8 +70,13 @@ def alt_gradient_norm(data: GradientNorm) -> str:
     """The picture in words."""
     if not len(data.step):
         return f"{TITLE}. Nothing to show yet."
-    text = f"Gradient norm over {data.step[-1]} steps, last {number(data.before[-1])} before clipping and "
-    text += f"{number(data.after[-1])} after; {percent(data.above, 0)} of the steps were clipped."
+    text = f"Gradient norm over {data.step[-1]} steps, last {number(data.before[-1])}"
+    if data.above:
+        text += (
+            f" before clipping and {number(data.after[-1])} after; {percent(data.above, 0)} of the steps were clipped."
+        )
+    else:
+        text += "; no step was shortened."
     if data.threshold is not None:
         text += f" The threshold is {number(data.threshold)}."
     return text + mark_words(data.marks)
@@ -79,15 +84,19 @@ def alt_gradient_norm(data: GradientNorm) -> str:
 
 @drawing
 def draw_gradient_norm(data: GradientNorm, colours: Palette) -> Plain:
-    """Before in grey, after in orange, on a logarithmic axis; the threshold can be dragged."""
+    """Before in grey, after in orange once a step was shortened, on a log axis; the threshold can be dragged."""
     if not len(data.step):
         return empty(TITLE, "The first step draws the first point.", x="step", y="gradient norm (L2)")
+    cut = bool(data.above)
     traces: list[Plain] = [
-        {"type": "scatter", "name": "before clipping", "x": data.step, "y": data.before,
-         "line": {"color": colours.baseline, "width": 1.6}, "hovertemplate": "%{y:.3g}"},
-        {"type": "scatter", "name": "after clipping", "x": data.step, "y": data.after,
-         "line": {"color": colours.clipping, "width": 1.8}, "hovertemplate": "%{y:.3g}"},
+        {"type": "scatter", "name": "before clipping" if cut else "gradient, not shortened", "x": data.step,
+         "y": data.before, "line": {"color": colours.baseline, "width": 1.6}, "hovertemplate": "%{y:.3g}"},
     ]  # fmt: skip
+    if cut:
+        traces.append(
+            {"type": "scatter", "name": "after clipping", "x": data.step, "y": data.after,
+             "line": {"color": colours.clipping, "width": 1.8}, "hovertemplate": "%{y:.3g}"}
+        )  # fmt: skip
     extra = mark_layout(data.marks, colours, data.steps)
     drag = None
     subtitle = (

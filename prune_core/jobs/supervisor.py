@@ -23,7 +23,7 @@ from distributed.scheduler import WorkerState
 from prune_core.events import ENDED, Status
 from prune_core.jobs import place
 from prune_core.jobs.worker import execute_run
-from prune_core.tracking import Store
+from prune_core.tracking import Store, start_publisher
 
 TICK_S = 1.0  # how often the store is looked at when nobody wakes the supervisor
 PATIENCE_S = 5.0  # how long a run may take to follow a stop before its process is ended
@@ -176,7 +176,8 @@ class Supervisor(SchedulerPlugin):
     async def _look_after(self) -> None:
         """Mark runs without a process, and end processes whose run should be over."""
         now = time.monotonic()
-        await asyncio.to_thread(self._store.reap)
+        if await asyncio.to_thread(self._store.reap):
+            await asyncio.to_thread(start_publisher, self._store)
         for job in list(self._jobs.values()):
             if job.overdue is None and await asyncio.to_thread(self._should_end, job):
                 job.overdue = now
@@ -194,11 +195,15 @@ class Supervisor(SchedulerPlugin):
             job.heard = control.id
             if control.command == "stop":
                 return True
-        return self._store.run(job.run_id).status in ENDED
+        status = self._store.run(job.run_id).status
+        if status == "cancelled":  # whoever cancels it may have no process that publishes
+            start_publisher(self._store)
+        return status in ENDED
 
     async def _end(self, job: Job, status: Status, reason: str) -> None:
         """Write how a run ended whose process can no longer do it. One that was not claimed yet stays in the queue."""
-        await asyncio.to_thread(self._store.fail, job.run_id, status, reason)
+        if await asyncio.to_thread(self._store.fail, job.run_id, status, reason):
+            await asyncio.to_thread(start_publisher, self._store)
 
     async def _end_process(self, job: Job) -> None:
         ws = self._scheduler.workers.get(job.worker)

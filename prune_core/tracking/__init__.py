@@ -2,7 +2,7 @@
 
 from prune_core.tracking.executing import execute
 from prune_core.tracking.home import checkpoint_path, home, run_folder, store_url
-from prune_core.tracking.publishing import publish, publish_again
+from prune_core.tracking.publishing import publish, publish_again, publishes, start_publisher
 from prune_core.tracking.records import ControlRecord, Cursor, LiveDelta, RunRecord
 from prune_core.tracking.sample import export_sample
 from prune_core.tracking.store import Store, new_token
@@ -20,6 +20,8 @@ __all__ = [
     "new_token",
     "publish",
     "publish_again",
+    "publishes",
     "run_folder",
+    "start_publisher",
     "store_url",
 ]

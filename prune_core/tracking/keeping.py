@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, case, delete, select, update
 
 from prune_core.errors import StoreError
 from prune_core.events import ENDED, Status
@@ -135,10 +135,13 @@ class Keeper(Reader):
         reason: str,
         **seen: Any,
     ) -> bool:
+        published = case((runs.c.started.is_(None), ""), else_="waiting")  # what never began has nothing to publish
         ended = (
             update(runs)
             .where(runs.c.id == run_id, runs.c.status.in_(among), *(runs.c[k] == v for k, v in seen.items()))
-            .values(status=status, reason=writing.clean(reason, 1000), ended=time.time(), token="")
+            .values(
+                status=status, reason=writing.clean(reason, 1000), ended=time.time(), token="", publishing=published
+            )
         )
         return connection.execute(ended).rowcount == 1
 

@@ -75,9 +75,14 @@ def publish_again(store: Store, run_id: str) -> None:
     start_publisher(store)
 
 
+def publishes() -> bool:
+    """Whether what waits is published in the background, or waits on: ``PRUNE_LAB_PUBLISH=off``."""
+    return os.environ.get("PRUNE_LAB_PUBLISH", "").strip().lower() not in OFF
+
+
 def start_publisher(store: Store) -> None:
     """Have everything that waits published by a process of its own; one that is at it already takes it on."""
-    if os.environ.get("PRUNE_LAB_PUBLISH", "").strip().lower() in OFF:
+    if not publishes():
         return
     root = Path(__file__).resolve().parents[2]
     paths = os.pathsep.join(p for p in (str(root), os.environ.get("PYTHONPATH", "")) if p)

@@ -131,7 +131,6 @@ class Recorder:
                 self._store.finish(
                     self._run_id, self._token, status, reason, summary | ({"warning": warning} if warning else {})
                 )
-                self._store.set_publishing(self._run_id, "waiting")
                 start_publisher(self._store)
                 return True
             except OwnershipLostError:

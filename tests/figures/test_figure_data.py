@@ -122,6 +122,15 @@ def test_gradient_norm_counts_cut_steps_and_draws_the_threshold_as_a_stair() -> 
     assert figures.gradient_norm_data(table(grad_norm_before=[0.0], grad_norm_after=[0.0])).before[0] > 0
 
 
+def test_a_gradient_that_was_never_shortened_is_one_line() -> None:
+    same = table(grad_norm_before=[3.0, 2.0], grad_norm_after=[3.0, 2.0])
+    data = figures.gradient_norm_data(same)
+    assert [t.name for t in figures.draw_gradient_norm(data).data] == ["gradient, not shortened"]
+    assert "no step was shortened" in figures.alt_gradient_norm(data)
+    cut = figures.gradient_norm_data(table(grad_norm_before=[3.0, 2.0], grad_norm_after=[3.0, 1.0]))
+    assert [t.name for t in figures.draw_gradient_norm(cut).data] == ["before clipping", "after clipping"]
+
+
 def test_gradient_norm_axis_holds_the_threshold() -> None:
     history = table(grad_norm_before=[3.0, 2.0], grad_norm_after=[1.0, 1.0])
     low, high = figures.draw_gradient_norm(figures.gradient_norm_data(history, 300.0)).layout.yaxis.range

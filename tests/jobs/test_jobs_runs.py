@@ -78,6 +78,7 @@ def test_a_killed_worker_takes_its_own_run_only(lab, experiment: Make):
     psutil.Process(pid_of(lab, victim.id)).kill()
     assert victim.wait(30) == "failed"
     assert "worker process died" in victim.record.reason
+    assert victim.record.publishing == "waiting"  # what it did until then goes to MLflow like any other run
     assert other.status == "running"
     other.stop()
     other.wait(30)
@@ -128,6 +129,7 @@ def test_a_waiting_run_is_cancelled_at_once(lab, experiment: Make):
     first[0].stop()
     assert next_one.wait(30) == "finished"
     assert waiting.record.started is None
+    assert waiting.record.publishing == ""  # it has nothing to publish
 
 
 def test_only_its_owner_cancels_a_run(lab, experiment: Make):

@@ -250,6 +250,7 @@ def test_a_run_whose_process_was_killed_is_found_dead(store: Store, experiment: 
     assert record.reason == (
         f"the process that ran it (doomed, {pid}) stopped answering at step 0; retry goes on from the start"
     )
+    assert store.to_publish() == [run_id]
     assert store.run(mine).status == "running"
     store.heartbeat(mine, "mine")
     assert store.reap(older_than_s=0.05) == []
@@ -304,6 +305,7 @@ def test_only_its_owner_cancels_a_run(store: Store, experiment: pc.Experiment) -
         store.cancel(run_id, "ann")
         assert store.run(run_id).status == "cancelled"
     assert store.queue().empty
+    assert store.to_publish() == [running]  # what never began has nothing to publish
     assert not store.claim(waiting, "token")
     with pytest.raises(pc.OwnershipLostError):
         store.heartbeat(running, "token")
