@@ -15,7 +15,7 @@ import torch
 import torchvision
 from _common import machine, paired, report
 
-from prune_core.pruning import Magnitude, WeightIndex, make_masks, prunable
+from prune_core.pruning import Evidence, Magnitude, WeightIndex, make_masks, prunable
 
 STOPS = [i / 1000 for i in range(0, 1000, 7)]
 
@@ -54,7 +54,7 @@ def measure(name: str) -> bool:
 def assert_same_counts(index: WeightIndex, weights: dict[str, torch.Tensor], scope: str) -> None:
     """The index says what the masks are."""
     for sparsity in (0.1, 0.5, 0.9, 0.99):
-        masks = make_masks(Magnitude().score(weights), sparsity, scope)
+        masks = make_masks(Magnitude().score(Evidence(weights)), sparsity, scope)
         assert index.removed_at(sparsity, scope) == {n: int((~m).sum()) for n, m in masks.items()}, sparsity
 
 

@@ -135,10 +135,10 @@ class Experiment(Settings):
                 f"Training.batch_size must be at most {info.train}, the examples to train on, "
                 f"got {self.train.batch_size}."
             )
-        if self.prune is not None and (needs := self.prune.criterion.needs):
+        if self.prune is not None and self.prune.criterion.before_training and self.prune.schedule.end > 0:
             raise ConfigError(
-                f"Pruning.criterion {self.prune.criterion.registered_as!r} needs {', '.join(sorted(needs))}, which "
-                "training does not hand it yet; use it with prune_(model, ..., batch=...), or choose magnitude."
+                f"{type(self.prune.criterion).__name__} is defined before training: Pruning.schedule must end at step "
+                f"0 (one shot), got {self.prune.schedule.end}."
             )
         if self.prune is not None and self.prune.schedule.end > self.train.steps:
             raise ConfigError(

@@ -13,7 +13,7 @@ from typing import Literal
 
 import torch
 
-Purpose = Literal["data", "labels", "subset", "init", "batches", "masks", "forward"]
+Purpose = Literal["data", "labels", "subset", "init", "batches", "masks", "scoring", "forward"]
 
 
 def derive(seed: int, purpose: Purpose, *more: int) -> int:

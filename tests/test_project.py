@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 
@@ -145,7 +146,7 @@ def test_import_linter_keeps_all_strategies_of_a_family_apart(family):
     contracts = config["tool"]["importlinter"]["contracts"]
     apart = {m for contract in contracts if contract["type"] == "independence" for m in contract["modules"]}
     modules = {e.cls.__module__ for e in family.registry if e.cls.__module__.startswith("prune_core.")}
-    assert modules - apart == set()
+    assert {m for m in modules if not any(fnmatchcase(m, pattern) for pattern in apart)} == set()
 
 
 def test_the_public_face_is_whole():

@@ -6,7 +6,8 @@ import logging
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -19,6 +20,7 @@ from prune_core.jobs.question import Cost, LayerPicture, LayerView, PreviewReply
 from prune_core.jobs.worker import store
 from prune_core.measuring import MacCount, macs
 from prune_core.pruning import Criterion, Masks, WeightIndex, apply_masks_, make_masks, prunable
+from prune_core.pruning.evidence import Batch, Evidence
 from prune_core.pruning.index import Histogram
 from prune_core.seeding import generator
 from prune_core.tracking import checkpoint_path
@@ -129,12 +131,23 @@ class Loaded:
 
     def _scored(self, criterion: Criterion, seed: int) -> tuple[Mapping[str, Tensor], WeightIndex]:
         def make() -> tuple[Mapping[str, Tensor], WeightIndex]:
-            scores = criterion.score(self.weights, None, generator(seed, "masks"))
+            at = Evidence(
+                self.weights, model=self.model, masks=self.keep, generator=generator(seed, "masks"),
+                batches=None if self.data is None else partial(self._examples, self.data, seed),
+            )  # fmt: skip
+            scores = criterion.score(at)
             return scores, WeightIndex(self.weights, scores, self.keep)
 
-        if criterion.needs:
-            raise ConfigError(f"A preview knows the weights only; {criterion.registered_as} also looks at data.")
+        if criterion.rounds_to(MOST) > 1:
+            raise ConfigError(
+                f"{type(criterion).__name__} removes in rounds, anew for every sparsity: see it on Train."
+            )
         return self._scores.get((criterion.model_dump_json(), seed), make)
+
+    def _examples(self, data: Dataset, seed: int, n: int) -> Iterator[Batch]:
+        chosen = torch.randperm(data.info.train, generator=generator(seed, "scoring"))[: min(n, data.info.train)]
+        for index in chosen.split(PROBE):
+            yield data.train_batch(index)
 
     def _masks(self, scores: Mapping[str, Tensor], removed: Mapping[str, int], names: list[str]) -> Masks:
         """The masks of some layers that leave out ``removed`` weights each."""

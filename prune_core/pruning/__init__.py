@@ -1,6 +1,23 @@
 """Pruning: score, select, apply; and when. Importing this registers every criterion and schedule."""
 
-from prune_core.pruning.criteria import Criterion, Magnitude, Random
+from prune_core.pruning.choose import choose_masks
+from prune_core.pruning.criteria import (
+    LAMP,
+    SNIP,
+    Criterion,
+    DataCriterion,
+    Fisher,
+    GradientMagnitude,
+    GraSP,
+    Magnitude,
+    Movement,
+    Random,
+    RelativeMagnitude,
+    SynFlow,
+    Taylor,
+    Wanda,
+)
+from prune_core.pruning.evidence import Evidence, one_batch
 from prune_core.pruning.index import WeightIndex
 from prune_core.pruning.masks import Masks, Scope, apply_masks_, make_masks, sparsity_of
 from prune_core.pruning.prunable import prunable
@@ -9,18 +26,32 @@ from prune_core.pruning.schedules import Cubic, OneShot, Schedule
 from prune_core.pruning.settings import Pruning
 
 __all__ = [
+    "LAMP",
+    "SNIP",
     "Criterion",
     "Cubic",
+    "DataCriterion",
+    "Evidence",
+    "Fisher",
+    "GraSP",
+    "GradientMagnitude",
     "Magnitude",
     "Masks",
+    "Movement",
     "OneShot",
     "Pruning",
     "Random",
+    "RelativeMagnitude",
     "Schedule",
     "Scope",
+    "SynFlow",
+    "Taylor",
+    "Wanda",
     "WeightIndex",
     "apply_masks_",
+    "choose_masks",
     "make_masks",
+    "one_batch",
     "prunable",
     "prune_",
     "sparsity_of",

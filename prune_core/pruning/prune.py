@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from prune_core.errors import ConfigError
+from prune_core.pruning.choose import choose_masks
 from prune_core.pruning.criteria import Criterion, Magnitude
+from prune_core.pruning.evidence import Evidence, one_batch
 from prune_core.pruning.masks import Masks, Scope, apply_masks_, make_masks
 from prune_core.pruning.prunable import prunable
 from prune_core.seeding import generator
@@ -31,9 +32,9 @@ def prune_(
     model keeps its parameters and its state dict's keys, and gets no hook: training goes on as before, and
     ``apply_masks_`` after every update keeps removed weights at 0.
 
-    ``criterion`` is Magnitude() unless given; ``batch`` (inputs, class indices) is for those that look at gradients of
-    the cross entropy; ``seed`` for those that draw. Raises ConfigError for a model without prunable weights, a sparsity
-    outside [0, 1) and a batch that is missing.
+    ``criterion`` is Magnitude() unless given; ``batch`` (inputs, class indices) is for those that look at data, all of
+    it, in the mode that the model is in; ``seed`` for those that draw. Raises ConfigError for a model without prunable
+    weights, a sparsity outside [0, 1), a batch that is missing and a criterion that follows training.
     """
     criterion = Magnitude() if criterion is None else criterion
     found = prunable(model)
@@ -43,21 +44,16 @@ def prune_(
             "attention or recurrent layers."
         )
     weights = {name: w.detach() for name, w in found.items()}
-    grads = _gradients(model, found, criterion, batch) if "gradients" in criterion.needs else None
-    scores = criterion.score(weights, grads, generator(seed, "masks"))
-    made = make_masks(scores, sparsity, scope, keep=masks)
+    draw = generator(seed, "masks")
+    batches = None if batch is None else one_batch(*batch)
+
+    def look(so_far: Mapping[str, Tensor]) -> Evidence:
+        return Evidence(weights, model=model, batches=batches, masks=so_far, generator=draw)
+
+    made = choose_masks(criterion, sparsity, partial(_select, scope), look, masks)
     apply_masks_(weights, made)
     return made
 
 
-def _gradients(
-    model: nn.Module, weights: Mapping[str, nn.Parameter], criterion: Criterion, batch: tuple[Tensor, Tensor] | None
-) -> dict[str, Tensor]:
-    """Of the mean cross entropy on ``batch``; the parameters' own ``grad`` stays as it is."""
-    if batch is None:
-        raise ConfigError(f"{type(criterion).__name__} looks at gradients: give batch=(inputs, class indices).")
-    inputs, classes = batch
-    with torch.enable_grad():
-        loss = F.cross_entropy(model(inputs), classes)
-        found = torch.autograd.grad(loss, list(weights.values()))
-    return dict(zip(weights, found, strict=True))
+def _select(scope: Scope, scores: Mapping[str, Tensor], sparsity: float, keep: Mapping[str, Tensor] | None) -> Masks:
+    return make_masks(scores, sparsity, scope, keep=keep)

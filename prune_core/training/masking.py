@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from functools import partial
+
 import numpy as np
 import torch
+from torch import Tensor
 
+from prune_core.data import Dataset
 from prune_core.events import WEIGHT_BINS, MaskEvent
 from prune_core.experiment import Experiment
-from prune_core.pruning import Pruning, apply_masks_, make_masks, prunable
+from prune_core.pruning import Masks, Pruning, apply_masks_, make_masks, prunable
+from prune_core.pruning.choose import choose_masks
+from prune_core.pruning.evidence import Batch, Evidence
 from prune_core.pruning.masks import count_kept
 from prune_core.seeding import generator
 from prune_core.training.binning import bin_counts
 from prune_core.training.flat import FlatModel
 
+SCORING_BATCH = 256  # examples that a criterion looks at at once
+
 
 class RunMasks:
     """Masks over the prunable weights of a flat model. A removed weight never returns."""
 
-    def __init__(self, experiment: Experiment, flat: FlatModel) -> None:
-        self._flat = flat
+    def __init__(self, experiment: Experiment, flat: FlatModel, data: Dataset) -> None:
+        self._flat, self._data = flat, data
         self._seed = experiment.train.seed
         self.pruning: Pruning | None = experiment.prune
         found = prunable(flat.model) if self.pruning is None else self.pruning.select(flat.model)
@@ -30,6 +39,8 @@ class RunMasks:
         self._keep: torch.Tensor | None = None  # (n,) float 0/1 over all parameters: one multiplication masks all
         self.edges = {name: _edges(w.detach()) for name, w in self.weights.items()}
         self.removed = {name: torch.zeros(WEIGHT_BINS, dtype=torch.int32) for name in self.weights}
+        follows = self.pruning is not None and "training" in self.pruning.criterion.needs
+        self._movement = torch.zeros_like(flat.weights) if follows else None  # (n,) minus the sum of w·g so far
 
     @property
     def active(self) -> bool:
@@ -53,8 +64,9 @@ class RunMasks:
         if target <= self.sparsity:
             return None
         weights = {name: w.detach() for name, w in self.weights.items()}
-        scores = self.pruning.criterion.score(weights, generator=generator(self._seed, "masks", step))
-        masks = make_masks(scores, target, self.pruning.scope, keep=self.masks or None)
+        masks = choose_masks(
+            self.pruning.criterion, target, self._select, partial(self._look, weights, step), self.masks
+        )
         self.thresholds = {}
         for name, w in weights.items():
             before = self.masks.get(name)
@@ -65,6 +77,36 @@ class RunMasks:
                 self.thresholds[name] = float(values.abs().max())
         self._set(masks)
         return MaskEvent(step, self.sparsity, target, dict(self.kept), dict(self.thresholds))
+
+    def _select(self, scores: Mapping[str, Tensor], target: float, keep: Mapping[str, Tensor] | None) -> Masks:
+        assert self.pruning is not None, "only a run that prunes selects"
+        return make_masks(scores, target, self.pruning.scope, keep=keep)
+
+    def _look(self, weights: Mapping[str, Tensor], step: int, masks: Mapping[str, Tensor]) -> Evidence:
+        """What the criterion may look at after ``step`` updates."""
+        draw = generator(self._seed, "masks", step)
+        movement = None
+        if self._movement is not None:
+            movement = {name: self._movement[self._flat.span(name)].view(w.shape) for name, w in weights.items()}
+        return Evidence(
+            weights, model=self._flat.model, batches=partial(self._examples, step), masks=masks, generator=draw,
+            movement=movement, shape=self._data.info.shape,
+        )  # fmt: skip
+
+    def _examples(self, step: int, n: int) -> Iterator[Batch]:
+        """``n`` training examples, drawn by the seed and the step: no other draw is shifted by these."""
+        of = self._data.info.train
+        chosen = torch.randperm(of, generator=generator(self._seed, "scoring", step))[: min(n, of)]
+        for index in chosen.to(self._flat.weights.device).split(SCORING_BATCH):
+            yield self._data.train_batch(index)
+
+    @torch.no_grad()
+    def follow_(self) -> None:
+        """Note where the gradient of this step moves the weights, where the criterion wants to know."""
+        if self._movement is not None:
+            # a step whose half-precision gradient overflowed is not made: it moves nothing
+            gradients = self._flat.gradients.values.nan_to_num(0.0, 0.0, 0.0)
+            self._movement.addcmul_(self._flat.weights, gradients, value=-1)
 
     def mask_gradients_(self) -> None:
         """Zero the gradient of removed weights, so that it counts in no norm and moves no state."""
@@ -89,6 +131,7 @@ class RunMasks:
             "edges": dict(self.edges),
             "removed": dict(self.removed),
             "thresholds": dict(self.thresholds),
+            "movement": self._movement,
         }
 
     def load_state_dict(self, state: dict[str, object]) -> None:
@@ -97,6 +140,8 @@ class RunMasks:
         self.edges = {k: tuple(v) for k, v in state["edges"].items()}  # type: ignore[attr-defined]
         self.removed = dict(state["removed"])  # type: ignore[call-overload]
         self.thresholds = dict(state["thresholds"])  # type: ignore[call-overload]
+        if self._movement is not None:
+            self._movement.copy_(state["movement"])  # type: ignore[arg-type]
         if masks:
             self.start_from(masks)
 

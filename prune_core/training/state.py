@@ -57,7 +57,7 @@ class RunState:
         if start is not None:
             load_weights_(self.model, start)
         self.flat = FlatModel(self.model, self.device)
-        self.masks = RunMasks(experiment, self.flat)
+        self.masks = RunMasks(experiment, self.flat, self.data)
         if start is not None and start.masks:
             self.masks.start_from(start.masks)
         self.optimizer = make_optimizer(train, self.flat.weights)
@@ -111,6 +111,7 @@ class RunState:
             loss.backward()
             self.flat.gather_()
         self.masks.mask_gradients_()
+        self.masks.follow_()
         self._gradients = gradient_counts(self.flat, self.masks) if look else {}
         report = (
             measure(grads, layers=look)

@@ -162,7 +162,7 @@ def test_a_trained_run_is_pruned_from_its_checkpoint(lab):
     # what the run has removed stays removed
     assert lab.preview(PreviewRequest(run=handle.id, sparsity=0.3)).layers == as_it_is.layers
     more = lab.preview(PreviewRequest(run=handle.id, sparsity=0.9, budget_s=30.0))
-    masks = pc.make_masks(pc.Magnitude().score(prunable(result.model)), 0.9, keep=result.masks)
+    masks = pc.make_masks(pc.Magnitude().score(pc.Evidence(prunable(result.model))), 0.9, keep=result.masks)
     assert {v.name: v.kept for v in more.layers} == {name: int(m.sum()) for name, m in masks.items()}
 
 

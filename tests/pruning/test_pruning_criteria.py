@@ -6,8 +6,21 @@ import pytest
 import torch
 from torch import nn
 
+import prune_core as pc
 from prune_core.errors import ConfigError
-from prune_core.pruning import Criterion, Magnitude, Random, prunable, prune_, sparsity_of
+from prune_core.pruning import (
+    Criterion,
+    Evidence,
+    Magnitude,
+    Random,
+    Scope,
+    apply_masks_,
+    make_masks,
+    one_batch,
+    prunable,
+    prune_,
+    sparsity_of,
+)
 from prune_core.seeding import generator
 
 ENTRIES = list(Criterion.registry)
@@ -24,10 +37,24 @@ def network(seed: int = 0) -> nn.Module:
     return nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10)).eval()
 
 
-def scores(criterion: Criterion, model: nn.Module, seed: int = 0):
+def evidence(model: nn.Module, seed: int = 0) -> Evidence:
+    """Everything that a criterion may ask for; where training moved the weights is made up."""
     weights = {n: w.detach() for n, w in prunable(model).items()}
-    grads = {n: torch.randn(w.shape, generator=generator(1, "data")) for n, w in weights.items()}
-    return criterion.score(weights, grads, generator(seed, "masks"))
+    moved = {n: torch.randn(w.shape, generator=generator(1, "data")) for n, w in weights.items()}
+    return Evidence(weights, model=model, batches=one_batch(*BATCH), generator=generator(seed, "masks"), movement=moved)
+
+
+def scores(criterion: Criterion, model: nn.Module, seed: int = 0):
+    return criterion.score(evidence(model, seed))
+
+
+def prune(model: nn.Module, sparsity: float, criterion: Criterion, scope: Scope = "global", seed: int = 0, masks=None):
+    """``prune_``, and the same for a criterion that wants to have seen training."""
+    if "training" not in criterion.needs:
+        return prune_(model, sparsity, criterion, scope, batch=BATCH, seed=seed, masks=masks)
+    made = make_masks(scores(criterion, model, seed), sparsity, scope, keep=masks)
+    apply_masks_(dict(model.named_parameters()), made)
+    return made
 
 
 def test_a_score_for_every_weight(criterion):
@@ -46,7 +73,7 @@ def test_same_seed_same_scores(criterion):
 @pytest.mark.parametrize("sparsity", [0, 0.37, 0.9])
 def test_prunes_exactly_as_much_and_nothing_else(criterion, scope, sparsity):
     model, twin = network(), network()
-    masks = prune_(model, sparsity, criterion, scope, batch=BATCH)
+    masks = prune(model, sparsity, criterion, scope)
     sizes = {n: m.numel() for n, m in masks.items()}
     if scope == "layer":
         assert all(int((~m).sum()) == round(sparsity * m.numel()) for m in masks.values())
@@ -57,21 +84,39 @@ def test_prunes_exactly_as_much_and_nothing_else(criterion, scope, sparsity):
         assert torch.equal(p, torch.where(masks[name], q, 0) if name in masks else q), name
 
 
-def test_it_does_not_disturb_the_model_or_anybodys_random_numbers(criterion):
-    model = network()
-    keys, state = list(model.state_dict()), torch.get_rng_state()
-    prune_(model, 0.5, criterion, batch=BATCH)
-    assert list(model.state_dict()) == keys and not model.training
-    assert torch.equal(torch.get_rng_state(), state) or "gradients" in criterion.needs
-    assert all(p.grad is None and p.requires_grad for p in model.parameters())
+@pytest.mark.parametrize("training", [False, True])
+def test_looking_leaves_no_trace(criterion, training):
+    model = nn.Sequential(network(), nn.Dropout(0.5)).train(training)
+    model[0][0].weight.requires_grad_(False)  # frozen layers are looked at too
+    before, state = {k: v.clone() for k, v in model.state_dict().items()}, torch.get_rng_state()
+    scores(criterion, model)
+    assert list(model.state_dict()) == list(before)
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())  # running statistics among them
+    assert all(m.training == training for m in model.modules())
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(p.grad is None for p in model.parameters())
+    assert [p.requires_grad for p in model.parameters()] == [False, *[True] * (len(list(model.parameters())) - 1)]
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
 
 
 def test_going_on_never_brings_a_weight_back(criterion):
     model = network()
-    first = prune_(model, 0.5, criterion, batch=BATCH)
-    second = prune_(model, 0.8, criterion, batch=BATCH, masks=first, seed=9)
+    first = prune(model, 0.5, criterion)
+    second = prune(model, 0.8, criterion, masks=first, seed=9)
     assert not any((second[n] & ~first[n]).any() for n in first) and sparsity_of(second) == pytest.approx(0.8, abs=1e-3)
+
+
+def test_a_short_run_ends_at_exactly_the_sparsity_wanted_and_twice_the_same(criterion):
+    schedule = pc.OneShot(final=0.8, at=0) if criterion.before_training else pc.OneShot(final=0.8, at=10)
+    exp = pc.Experiment(
+        data=pc.Digits(), model=pc.SmallCNN(), prune=pc.Pruning(criterion=criterion, schedule=schedule),
+        train=pc.Training(steps=12, batch_size=16),
+    )  # fmt: skip
+    first, second = pc.run(exp, progress=False), pc.run(exp, progress=False)
+    total = sum(m.numel() for m in first.masks.values())
+    assert sum(int((~m).sum()) for m in first.masks.values()) == round(0.8 * total)
+    assert all(torch.equal(m, second.masks[n]) for n, m in first.masks.items())
+    assert first.history["loss"].tolist() == second.history["loss"].tolist()
 
 
 def test_it_can_be_written_down_and_read_back(criterion):
@@ -94,7 +139,7 @@ def test_random_follows_its_seed_and_needs_one():
     a, b, c = (prune_(network(), 0.5, Random(), seed=s) for s in (0, 0, 1))
     assert all(torch.equal(a[n], b[n]) for n in a) and any(not torch.equal(a[n], c[n]) for n in a)
     with pytest.raises(ConfigError, match="needs a generator"):
-        Random().score({"w": torch.ones(3)})
+        Random().score(Evidence({"w": torch.ones(3)}))
 
 
 def test_random_is_fair():

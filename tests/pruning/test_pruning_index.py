@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prune_core.errors import ConfigError
-from prune_core.pruning import Magnitude, WeightIndex, index, make_masks
+from prune_core.pruning import Evidence, Magnitude, WeightIndex, index, make_masks
 
 ties = st.sampled_from([0.0, -0.0, 0.25, -0.25, 1.0])
 layer = st.lists(ties | st.floats(-10, 10, width=32), min_size=1, max_size=60)
@@ -38,7 +38,7 @@ def removed(masks) -> dict[str, int]:
 def test_counts_and_thresholds_are_those_of_the_masks(scope, values, sparsity):
     weights = weights_of(values)
     found = WeightIndex(weights)
-    masks = make_masks(Magnitude().score(weights), sparsity, scope)
+    masks = make_masks(Magnitude().score(Evidence(weights)), sparsity, scope)
     assert found.removed_at(sparsity, scope) == removed(masks)
     thresholds = found.thresholds_at(sparsity, scope)
     gone = {n: w.abs()[~masks[n]] for n, w in weights.items()}
@@ -65,7 +65,7 @@ def test_any_scores(values, sparsity, signed):
 @given(values=layers, first=share, sparsity=share)
 def test_after_earlier_removals(scope, values, first, sparsity):
     weights = weights_of(values)
-    scores = Magnitude().score(weights)
+    scores = Magnitude().score(Evidence(weights))
     keep = make_masks(scores, first)
     found = WeightIndex(weights, keep=keep)
     assert found.removed_at(sparsity, scope) == removed(make_masks(scores, sparsity, scope, keep=keep))
@@ -95,13 +95,13 @@ def test_large_layers():
     }
     found = WeightIndex(weights)
     for sparsity in (0, 1e-5, 0.3, 0.5, 0.9, 0.999, 0.99999):
-        assert found.removed_at(sparsity) == removed(make_masks(Magnitude().score(weights), sparsity))
+        assert found.removed_at(sparsity) == removed(make_masks(Magnitude().score(Evidence(weights)), sparsity))
 
 
 def test_half_precision_and_other_layouts():
     w = torch.randn(6, 4, 5, 5).to(memory_format=torch.channels_last)
     for weights in ({"w": w}, {"w": w.bfloat16()}, {"w": w.double()}):
-        masks = make_masks(Magnitude().score(weights), 0.6)
+        masks = make_masks(Magnitude().score(Evidence(weights)), 0.6)
         assert WeightIndex(weights).removed_at(0.6) == removed(masks)
 
 

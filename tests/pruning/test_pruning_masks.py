@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prune_core.errors import ConfigError
-from prune_core.pruning import Magnitude, apply_masks_, make_masks, select, sparsity_of
+from prune_core.pruning import Evidence, Magnitude, apply_masks_, make_masks, select, sparsity_of
 from prune_core.pruning.masks import _select_on_device
 
 SCOPES = ("global", "layer")
@@ -71,7 +71,7 @@ class TestAgainstSorting:
     def test_magnitude_without_making_the_scores(self, scope, values, sparsity):
         weights = scores_of(values)
         want = by_sorting({n: w.abs() for n, w in weights.items()}, sparsity, scope)
-        assert_same(make_masks(Magnitude().score(weights), sparsity, scope), want)
+        assert_same(make_masks(Magnitude().score(Evidence(weights)), sparsity, scope), want)
 
     @given(values=layers, first=share, second=share, seed=st.integers(0, 99))
     def test_after_earlier_removals(self, scope, values, first, second, seed):
@@ -118,7 +118,7 @@ def test_a_thousand_equal_weights_lose_exactly_half():
 
 def test_sixty_per_cent_zeros_at_half():
     w = torch.cat([torch.zeros(600), torch.ones(400)])
-    masks = make_masks(Magnitude().score({"w": w}), 0.5)
+    masks = make_masks(Magnitude().score(Evidence({"w": w})), 0.5)
     assert sparsity_of(masks) == 0.5 and masks["w"][600:].all()
 
 
@@ -137,7 +137,7 @@ def test_masks_only_ever_shrink_and_follow_the_highest_sparsity(values, steps):
 def test_types(dtype):
     g = torch.Generator().manual_seed(0)
     w = {"a": torch.randn(40, 50, generator=g).to(dtype), "b": torch.randn(300, generator=g).to(dtype)}
-    masks = make_masks(Magnitude().score(w), 0.7)
+    masks = make_masks(Magnitude().score(Evidence(w)), 0.7)
     assert_same(masks, by_sorting({n: x.abs() for n, x in w.items()}, 0.7))
     apply_masks_(w, masks)
     assert all(x.dtype == dtype and not x[~masks[n]].any() and x[masks[n]].all() for n, x in w.items())
@@ -146,7 +146,10 @@ def test_types(dtype):
 def test_memory_order_does_not_matter():
     w = torch.randn(8, 6, 5, 5)
     last = w.to(memory_format=torch.channels_last)
-    a, b = make_masks(Magnitude().score({"w": w}), 0.5), make_masks(Magnitude().score({"w": last}), 0.5)
+    a, b = (
+        make_masks(Magnitude().score(Evidence({"w": w})), 0.5),
+        make_masks(Magnitude().score(Evidence({"w": last})), 0.5),
+    )
     assert_same(a, b)
     apply_masks_({"w": last}, b)
     assert torch.equal(last, w * a["w"]) and last.is_contiguous(memory_format=torch.channels_last)
@@ -154,7 +157,7 @@ def test_memory_order_does_not_matter():
 
 def test_twice_is_the_same():
     w = {"w": torch.randn(300_000)}
-    assert_same(make_masks(Magnitude().score(w), 0.9), make_masks(Magnitude().score(w), 0.9))
+    assert_same(make_masks(Magnitude().score(Evidence(w)), 0.9), make_masks(Magnitude().score(Evidence(w)), 0.9))
 
 
 # --- apply -----------------------------------------------------------------------------------------------------------
@@ -190,7 +193,7 @@ def test_sparsity_outside_its_bounds(bad):
 def test_nan_is_said(n, value):
     scores = torch.full((n,), value) if value else torch.rand(n)
     scores[n // 3] = math.nan
-    for read in (lambda s: {"w": s}, lambda s: Magnitude().score({"w": s})):
+    for read in (lambda s: {"w": s}, lambda s: Magnitude().score(Evidence({"w": s}))):
         with pytest.raises(ConfigError, match="nan"):
             make_masks(read(scores), 0.5)
     gone = torch.arange(n) != n // 3

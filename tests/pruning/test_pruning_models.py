@@ -72,12 +72,13 @@ def test_it_can_be_copied_saved_and_trained(tmp_path):
 
 def test_gradients_are_given_to_a_criterion_that_asks():
     class Seen(Criterion):
-        needs = frozenset({"gradients"})
+        needs = frozenset({"model", "data"})
 
-        def score(self, weights, grads=None, generator=None):
-            for name in weights:
+        def score(self, at):
+            grads = at.gradients(100)
+            for name in at.weights:
                 torch.testing.assert_close(grads[name], want[name])
-            return {n: (w * grads[n]).abs() for n, w in weights.items()}
+            return {n: (w * grads[n]).abs() for n, w in at.weights.items()}
 
     model = nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 3))
     x, y = torch.randn(4, 6), torch.tensor([0, 1, 2, 0])
@@ -86,7 +87,7 @@ def test_gradients_are_given_to_a_criterion_that_asks():
     model.zero_grad(set_to_none=True)
     prune_(model, 0.5, Seen(), batch=(x, y))
     assert all(p.grad is None for p in model.parameters())
-    with pytest.raises(ConfigError, match=r"Seen looks at gradients: give batch"):
+    with pytest.raises(ConfigError, match=r"looks at data: give batch"):
         prune_(model, 0.5, Seen())
 
 

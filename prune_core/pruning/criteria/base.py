@@ -3,32 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-import torch
 from torch import Tensor
 
+from prune_core.pruning.evidence import Evidence
 from prune_core.registry import Registered, Registry
+from prune_core.settings import setting
+
+Need = Literal["model", "data", "training"]
 
 
 class Criterion(Registered):
     """Says how much each weight matters. A member gives ``score``.
 
-    ``needs`` names what it looks at besides the weights: "gradients" of the loss on a batch.
+    ``needs`` names what it looks at besides the weights: the "model" itself, "data" (labelled examples), or a
+    "training" run that it follows. ``before_training`` says that it is defined at initial weights only.
     """
 
     registry: ClassVar[Registry[Criterion]] = Registry("pruning criterion")
-    needs: ClassVar[frozenset[str]] = frozenset()
+    needs: ClassVar[frozenset[Need]] = frozenset()
+    before_training: ClassVar[bool] = False
 
-    def score(
-        self,
-        weights: Mapping[str, Tensor],
-        grads: Mapping[str, Tensor] | None = None,
-        generator: torch.Generator | None = None,
-    ) -> Mapping[str, Tensor]:
+    def score(self, at: Evidence) -> Mapping[str, Tensor]:
         """A score of each weight's shape, by the weights' names; the lowest are removed first.
 
-        Scores are compared across layers where the scope is global. ``grads`` has the weights' names and shapes and is
-        given where ``needs`` says so; whatever is random is drawn from ``generator``.
+        Scores are compared across layers where the scope is global. Everything comes from ``at``: the weights and what
+        ``needs`` says; whatever is random is drawn from its generator. Raises ConfigError for what cannot be had there.
         """
         raise NotImplementedError
+
+    def rounds_to(self, sparsity: float) -> int:
+        """In how many rounds, scored anew in each, ``sparsity`` is reached; the weights left shrink geometrically."""
+        return 1
+
+
+class DataCriterion(Criterion):
+    """A criterion that looks at training examples."""
+
+    needs: ClassVar[frozenset[Need]] = frozenset({"model", "data"})
+    examples: int = setting(
+        512,
+        ge=1,
+        le=1_000_000,
+        unit="examples",
+        help="Training examples it looks at, drawn by the seed.",
+        advanced=True,
+    )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor
 
 from prune_core.pruning.criteria.base import Criterion
+from prune_core.pruning.evidence import Evidence
 from prune_core.pruning.scores import AbsoluteValues
 from prune_core.registry import register
 
@@ -21,10 +21,5 @@ from prune_core.registry import register
 class Magnitude(Criterion):
     """Removes the weights closest to zero."""
 
-    def score(
-        self,
-        weights: Mapping[str, Tensor],
-        grads: Mapping[str, Tensor] | None = None,
-        generator: torch.Generator | None = None,
-    ) -> Mapping[str, Tensor]:
-        return AbsoluteValues(weights)
+    def score(self, at: Evidence) -> Mapping[str, Tensor]:
+        return AbsoluteValues(at.weights)

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from prune_core.errors import ConfigError
 from prune_core.pruning.criteria.base import Criterion
+from prune_core.pruning.evidence import Evidence
 from prune_core.registry import register
 
 
@@ -21,16 +21,9 @@ from prune_core.registry import register
 class Random(Criterion):
     """Removes weights at random: the baseline that every criterion has to beat."""
 
-    def score(
-        self,
-        weights: Mapping[str, Tensor],
-        grads: Mapping[str, Tensor] | None = None,
-        generator: torch.Generator | None = None,
-    ) -> Mapping[str, Tensor]:
-        if generator is None:
-            raise ConfigError("Random.score needs a generator: give seeding.generator(seed, 'masks').")
+    def score(self, at: Evidence) -> Mapping[str, Tensor]:
+        draw = at.generator
         # drawn where the generator lives, the CPU as a rule: the same masks whatever device the weights are on
         return {
-            name: torch.rand(w.shape, generator=generator, device=generator.device).to(w.device)
-            for name, w in weights.items()
+            name: torch.rand(w.shape, generator=draw, device=draw.device).to(w.device) for name, w in at.weights.items()
         }

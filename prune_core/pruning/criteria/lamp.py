@@ -1,0 +1,38 @@
+"""Layer-adaptive magnitude."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from prune_core.pruning.criteria.base import Criterion
+from prune_core.pruning.evidence import Evidence
+from prune_core.registry import register
+
+
+@register(
+    "lamp",
+    label="LAMP",
+    formula=r"s_u = w_u^2 \,/ \sum_{v:\, |w_v| \ge |w_u|} w_v^2 \quad (u, v \;\text{in one layer})",
+    reference="Lee, Park, Mo, Ahn, Shin 2021, arXiv:2010.07611",
+)
+class LAMP(Criterion):
+    """Removes weights that are small beside those of their layer that would stay; no layer is ever emptied.
+
+    The largest weight of every layer scores 1. Equal weights are taken in their order, as in the paper.
+    """
+
+    def score(self, at: Evidence) -> Mapping[str, Tensor]:
+        return {name: _lamp(w) for name, w in at.weights.items()}
+
+
+def _lamp(weight: Tensor) -> Tensor:
+    squares = weight.reshape(-1).double().square()
+    order = squares.argsort(stable=True)
+    rising = squares[order]
+    rest = rising.flip(0).cumsum(0).flip(0)  # of this one and all that are not smaller
+    scores = torch.empty_like(squares)
+    scores[order] = torch.where(rest > 0, rising / rest, 0.0)
+    return scores.view(weight.shape)

@@ -1,0 +1,80 @@
+"""How long the inputs are that each weight multiplies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from prune_core.errors import ConfigError
+
+
+@torch.no_grad()
+def input_norms(model: nn.Module, weights: Mapping[str, Tensor], batches: Iterable[Tensor]) -> dict[str, Tensor]:
+    """The L2 norm of each weight's input over every example and place in ``batches``, by the weight's name.
+
+    Of a linear layer (1, in), of a convolution (groups, in / groups, *kernel), spread over the outputs of each group:
+    it has the weight's shape. Raises ConfigError where a weight belongs to another kind of layer.
+    """
+    layers = {f"{path}.weight" if path else "weight": m for path, m in model.named_modules()}
+    squares: dict[str, Tensor] = {}
+
+    def watch(name: str, layer: nn.Module) -> Any:
+        def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            found = _squares(layer, inputs[0])
+            squares[name] = found if name not in squares else squares[name] + found
+
+        return layer.register_forward_pre_hook(hook)
+
+    hooks = []
+    for name in weights:
+        layer = layers.get(name)
+        if not isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d):
+            raise ConfigError(
+                f"The inputs of {name} cannot be seen, only those of linear and convolution layers; "
+                "leave it dense (keep_dense), or choose another criterion."
+            )
+        hooks.append(watch(name, layer))
+    try:
+        for x in batches:
+            model(x)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    missing = [name for name in weights if name not in squares]
+    if missing:  # an attention layer calls its output projection's weight, not the layer
+        raise ConfigError(f"The inputs of {', '.join(missing)} cannot be seen; leave such layers dense (keep_dense).")
+    return {name: _spread(squares[name].sqrt(), w) for name, w in weights.items()}
+
+
+def _squares(layer: nn.Module, x: Tensor) -> Tensor:
+    x = x.detach().square()
+    if isinstance(layer, nn.Linear):
+        return x.reshape(-1, x.shape[-1]).sum(0)
+    assert isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d)
+    # the sum over all places of what a kernel's entry meets is the gradient of a convolution with one output a group
+    kernel = torch.zeros(layer.groups, layer.weight.shape[1], *layer.kernel_size, device=x.device, dtype=x.dtype)
+    if isinstance(layer.padding, str) or layer.padding_mode != "zeros":
+        raise ConfigError("The inputs of a convolution are seen only where its padding is a number of zeros.")
+    function = {1: nn.functional.conv1d, 2: nn.functional.conv2d, 3: nn.functional.conv3d}[len(layer.kernel_size)]
+    with torch.enable_grad():
+        kernel.requires_grad_(True)
+        out = function(
+            x,
+            kernel,
+            None,
+            layer.stride,
+            layer.padding,
+            layer.dilation,
+            layer.groups,
+        )
+        (found,) = torch.autograd.grad(out.sum(), kernel)
+    return found
+
+
+def _spread(norms: Tensor, weight: Tensor) -> Tensor:
+    if norms.dim() == 1:
+        return norms.expand_as(weight)
+    return norms.repeat_interleave(weight.shape[0] // norms.shape[0], 0)
