@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from prune_core.clipping import ClipStrategy
+from prune_core.clipping import ClipStrategy, NormClip
 from prune_core.events import STEP_FIELDS, LayerSnapshot, SnapshotEvent
 from prune_core.figures.clipped_share import clipped_share_data, draw_clipped_share
 from prune_core.figures.decision_boundary import decision_boundary_data, draw_decision_boundary
@@ -43,7 +43,7 @@ def reach(run: LiveRun) -> int:
 
 def limits_norm(clip: ClipStrategy | None) -> bool:
     """Whether the strategy's threshold is a length of the whole gradient, so that it stands on the norm's axis."""
-    return clip is not None and clip.threshold_field == "max_norm" and getattr(clip, "norm_type", 2) == 2
+    return isinstance(clip, NormClip) and clip.norm_type == 2
 
 
 def learning(run: LiveRun) -> None:

@@ -250,4 +250,7 @@ def _mid_slider(run: LiveRun, field: InterventionField, label: str, spec: FieldS
 
 
 def _spec(part: object, name: str) -> FieldSpec:
+    *members, name = name.split(".")
+    for member in members:
+        part = getattr(part, member)
     return next(s for s in type(part).fields() if s.name == name)  # type: ignore[attr-defined]

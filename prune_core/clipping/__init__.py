@@ -2,17 +2,31 @@
 
 from prune_core.clipping.base import ClipStrategy, ScalingStrategy
 from prune_core.clipping.gradients import FlatGradients
-from prune_core.clipping.norm import NormClip
 from prune_core.clipping.report import ClipReport, compare, measure
-from prune_core.clipping.value import ValueClip
+
+# in the order in which they are offered
+from prune_core.clipping.value import ValueClip  # isort: skip
+from prune_core.clipping.norm import NormClip  # isort: skip
+from prune_core.clipping.layer_norm import LayerNormClip  # isort: skip
+from prune_core.clipping.block_rms import BlockRMSClip  # isort: skip
+from prune_core.clipping.adaptive import AdaptiveClip  # isort: skip
+from prune_core.clipping.autoclip import AutoClip  # isort: skip
+from prune_core.clipping.zclip import ZClip  # isort: skip
+from prune_core.clipping.chain import Chain  # isort: skip
 
 __all__ = [
+    "AdaptiveClip",
+    "AutoClip",
+    "BlockRMSClip",
+    "Chain",
     "ClipReport",
     "ClipStrategy",
     "FlatGradients",
+    "LayerNormClip",
     "NormClip",
     "ScalingStrategy",
     "ValueClip",
+    "ZClip",
     "compare",
     "measure",
 ]

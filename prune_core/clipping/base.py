@@ -25,7 +25,7 @@ class ClipStrategy(Registered):
 
     registry: ClassVar[Registry[ClipStrategy]] = Registry("clipping strategy")
     threshold_field: ClassVar[str] = "threshold"
-    """The field that a slider moves in mid-run."""
+    """The field that a slider moves in mid-run; with a dot where it is a member's own."""
 
     if TYPE_CHECKING:  # a property here would hide the field of that name that most members have
 
@@ -36,7 +36,7 @@ class ClipStrategy(Registered):
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         field = cls.threshold_field
-        if field != "threshold":
+        if field != "threshold" and "threshold" not in cls.__dict__:
             cls.threshold = property(lambda self: getattr(self, field))  # type: ignore[method-assign, assignment]
 
     def with_threshold(self, value: float) -> Self:
@@ -86,10 +86,17 @@ class ScalingStrategy(ClipStrategy):
         length = grads.norm()
         factor = torch.clamp(self._factor(grads, length, state), max=1.0)  # never lengthens
         report = report_scaled(grads, length, factor, layers=layers)
-        if not factor.is_cpu or factor.item() != 1:
-            grads.values.mul_(factor)
+        _scale_(grads.values, factor)
         return report
+
+    def _apply_(self, grads: FlatGradients, state: dict[str, Any]) -> None:
+        _scale_(grads.values, torch.clamp(self._factor(grads, grads.norm(), state), max=1.0))
 
     def _factor(self, grads: FlatGradients, length: Tensor, state: dict[str, Any]) -> Tensor:
         """The factor, 0-dim, on the gradient's device; above 1 counts as 1. ``length`` is the L2 norm of ``grads``."""
         raise NotImplementedError
+
+
+def _scale_(values: Tensor, factor: Tensor) -> None:
+    if not factor.is_cpu or factor.item() != 1:
+        values.mul_(factor)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from itertools import accumulate, pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,6 +13,7 @@ from torch import Tensor
 from prune_core.errors import ConfigError
 
 SMALL, LARGE = 1e-12, 1e18  # between these, the float32 squares below a norm neither vanished nor overflowed
+EPSILON = 1e-6  # torch's, added to a norm before dividing by it, so that both give the same bits
 
 
 class FlatGradients:
@@ -54,6 +57,17 @@ class FlatGradients:
             return total
         return safe_norm(self.values, float(order))
 
+    def layer_norms(self, order: int | str = 2) -> Tensor:
+        """The norm of every layer, (layers,), made as ``norm`` makes that of all."""
+        power = float(order)  # "inf" too
+        norms = torch.stack(torch._foreach_norm(self.layers, power))
+        if not norms.is_cpu:
+            return torch.stack([safe_norm(layer, power) for layer in self.layers])
+        for i, norm in enumerate(norms.tolist()):
+            if not in_range(norm):
+                norms[i] = safe_norm(self.layers[i], power)
+        return norms
+
     @classmethod
     def gather(cls, parameters: Iterable[Tensor | tuple[str, Tensor]] | Tensor) -> FlatGradients:
         """Copy the gradients of ``parameters``, named or not, read once, into one vector on the first one's device.
@@ -95,3 +109,8 @@ def safe_norm(values: Tensor, order: float = 2.0) -> Tensor:
     """The norm of a vector (n,), 0-dim float64, summed in float64."""
     total: Tensor = torch.linalg.vector_norm(values, order, dtype=torch.float64)
     return total
+
+
+def norm_order(value: Any) -> Any:
+    """1, 2 or "inf" where ``value`` is a way to write it (1.0, "2", math.inf); otherwise ``value`` itself."""
+    return {"1": 1, "2": 2, "1.0": 1, "2.0": 2, str(math.inf): "inf"}.get(str(value), value)

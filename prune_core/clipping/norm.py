@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, ClassVar, Literal
 
 from pydantic import field_validator
 from torch import Tensor
 
 from prune_core.clipping.base import ScalingStrategy
-from prune_core.clipping.gradients import FlatGradients
+from prune_core.clipping.gradients import EPSILON, FlatGradients, norm_order
 from prune_core.registry import register
 from prune_core.settings import setting
-
-EPSILON = 1e-6  # torch's, so that both give the same bits
 
 
 @register(
@@ -33,10 +30,7 @@ class NormClip(ScalingStrategy):
         2, help="Which norm is limited: 1 (sum), 2 (Euclidean) or inf (largest entry).", advanced=True
     )
 
-    @field_validator("norm_type", mode="before")
-    @classmethod
-    def _number(cls, value: Any) -> Any:
-        return {"1": 1, "2": 2, "1.0": 1, "2.0": 2, str(math.inf): "inf"}.get(str(value), value)
+    _number = field_validator("norm_type", mode="before")(norm_order)
 
     def _factor(self, grads: FlatGradients, length: Tensor, state: dict[str, Any]) -> Tensor:
         norm = length if self.norm_type == 2 else grads.norm(self.norm_type)

@@ -1,0 +1,46 @@
+"""Clipping by the norm of each layer."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+import torch
+from pydantic import field_validator
+
+from prune_core.clipping.base import ClipStrategy
+from prune_core.clipping.gradients import EPSILON, FlatGradients, norm_order
+from prune_core.registry import register
+from prune_core.settings import setting
+
+
+@register(
+    "layer_norm",
+    label="By norm, layer by layer",
+    formula=r"g_l \leftarrow g_l \cdot \min\left(1, \frac{c}{\lVert g_l \rVert_p + 10^{-6}}\right)",
+    reference="torch.nn.utils.clip_grad_norm_ of each parameter alone",
+)
+class LayerNormClip(ClipStrategy):
+    """Shortens the gradient of every layer to at most max_norm; large layers no longer drown small ones.
+
+    A layer is one parameter tensor: a weight and its bias count apart. Within a layer the direction stays; that of the
+    whole gradient turns where some layers are shortened and others are not.
+    """
+
+    threshold_field: ClassVar[str] = "max_norm"
+    max_norm: float = setting(
+        1.0,
+        gt=0,
+        le=1e6,
+        log=True,
+        help="Largest norm the gradient of one layer may keep.",
+        label="Max. norm of a layer",
+    )
+    norm_type: Literal[1, 2, "inf"] = setting(
+        2, help="Which norm is limited: 1 (sum), 2 (Euclidean) or inf (largest entry).", advanced=True
+    )
+
+    _number = field_validator("norm_type", mode="before")(norm_order)
+
+    def _apply_(self, grads: FlatGradients, state: dict[str, Any]) -> None:
+        factors = (self.max_norm / (grads.layer_norms(self.norm_type) + EPSILON)).clamp(max=1.0)
+        torch._foreach_mul_(grads.layers, factors.to(grads.values.dtype).unbind())

@@ -1,0 +1,67 @@
+"""ZClip: only spikes are clipped, found by their z-score among the norms of late."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from prune_core.clipping.base import ScalingStrategy
+from prune_core.clipping.gradients import FlatGradients
+from prune_core.registry import register
+from prune_core.settings import setting
+
+
+@register(
+    "zclip",
+    label="ZClip, spikes only",
+    formula=r"z_t = \frac{\lVert g_t \rVert - \mu_{t-1}}{\sigma_{t-1}}, \quad z_t > z^* \Rightarrow "
+    r"\lVert g_t \rVert \leftarrow \mu_{t-1} + \frac{{z^*}^2}{z_t}\,\sigma_{t-1}",
+    reference="Kumar, Owen, Roy Chowdhury, Güra 2025, arXiv:2504.02507",
+)
+class ZClip(ScalingStrategy):
+    """Shortens the gradient only where its norm is a spike among those of late; the larger the spike, the more.
+
+    During the first ``warmup`` steps nothing is clipped; their mean and population variance are where μ and σ² begin.
+    From then on a norm whose z-score exceeds z* is shortened to μ + z*² σ / z: less than μ + z* σ, and towards μ for
+    the largest. The norm that is left, x, moves the averages: μ ← αμ + (1−α)x, then σ² ← ασ² + (1−α)(x−μ)² with the
+    new μ. Norms that are not finite move nothing. The authors' code adds 1e-6 to σ, and also clips by a norm of 1 from
+    the first step; neither is done here: a chain of this one and a norm does the latter.
+    """
+
+    threshold_field: ClassVar[str] = "z_threshold"
+    z_threshold: float = setting(
+        2.5,
+        gt=0,
+        le=100,
+        log=True,
+        label="Threshold z*",
+        help="Standard deviations above the mean from which a norm is a spike.",
+    )
+    alpha: float = setting(
+        0.97, ge=0, lt=1, label="Memory α", help="Share of the averages that stays at each step.", advanced=True
+    )
+    warmup: int = setting(25, ge=1, le=10_000, unit="steps", help="First steps, which are only watched.", advanced=True)
+
+    def init_state(self) -> dict[str, Any]:
+        zero = torch.zeros((), dtype=torch.float64)
+        return {"seen": zero, "mean": zero.clone(), "variance": zero.clone()}
+
+    def _factor(self, grads: FlatGradients, length: Tensor, state: dict[str, Any]) -> Tensor:
+        norm = length.double()
+        seen, mean, variance = (state[name].to(norm.device) for name in ("seen", "mean", "variance"))
+        over, warm = norm - mean, seen >= self.warmup
+        spike = warm & (over > self.z_threshold * variance.sqrt())
+        # z*² σ / z, with z = over / σ: no division by a σ of 0, where every larger norm is a spike
+        left = torch.where(spike, mean + self.z_threshold**2 * variance / over, norm)
+        # in the warm-up running mean and population variance, by Welford's update; then moving averages
+        keep = torch.where(warm, self.alpha, seen / (seen + 1))
+        new_mean = keep * mean + (1 - keep) * left
+        spread = torch.where(warm, (left - new_mean).square(), (left - mean) * (left - new_mean))
+        new_variance = keep * variance + (1 - keep) * spread
+        finite = torch.isfinite(norm)
+        state["seen"] = seen + finite
+        state["mean"] = torch.where(finite, new_mean, mean)
+        state["variance"] = torch.where(finite, new_variance, variance)
+        return torch.where(spike, left / norm, 1.0).to(grads.values.dtype)
