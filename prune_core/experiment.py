@@ -137,8 +137,13 @@ class Experiment(Settings):
             )
         if self.prune is not None and self.prune.criterion.before_training and self.prune.schedule.end > 0:
             raise ConfigError(
-                f"{type(self.prune.criterion).__name__} is defined before training: Pruning.schedule must end at step "
-                f"0 (one shot), got {self.prune.schedule.end}."
+                f"Pruning.schedule must end at step 0 (one shot), because {type(self.prune.criterion).__name__} is "
+                f"defined before training; got {self.prune.schedule.end}."
+            )
+        if self.prune is not None and "training" in self.prune.criterion.needs and self.prune.schedule(0) > 0:
+            raise ConfigError(
+                f"Pruning.schedule must remove nothing at step 0, because {type(self.prune.criterion).__name__} "
+                f"follows training first; got {self.prune.schedule(0):g}."
             )
         if self.prune is not None and self.prune.schedule.end > self.train.steps:
             raise ConfigError(

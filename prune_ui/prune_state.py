@@ -122,8 +122,23 @@ def keep_link(source: Source | None) -> None:
 
 # --- choices ----------------------------------------------------------------------------------------------------------
 def criteria() -> tuple[str, ...]:
-    """Names of the criteria that need nothing but the weights: what a preview can show."""
-    return tuple(entry.name for entry in Criterion.registry if not entry.cls.needs)
+    """Names of the criteria that what is chosen can be pruned by: without data, those that need only the weights."""
+    there = frozenset({"model", "data"}) if KIND.get() == RUNS else frozenset()
+    return tuple(e.name for e in Criterion.registry if e.cls.needs <= there and not e.cls.before_training)
+
+
+def not_offered() -> str:
+    """Why the other criteria are not offered, in a sentence; "" where all are."""
+    offered = criteria()
+    why: dict[str, list[str]] = {}
+    for entry in Criterion.registry:
+        if entry.name in offered:
+            continue
+        reason = "look at data, which a run has" if "data" in entry.cls.needs else "follow training, on Train"
+        why.setdefault("are for before training, on Train" if entry.cls.before_training else reason, []).append(
+            entry.label
+        )
+    return "; ".join(f"{', '.join(names)} {reason}" for reason, names in why.items())
 
 
 def candidates() -> dict[str, str]:

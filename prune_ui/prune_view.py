@@ -45,12 +45,16 @@ def panel() -> None:
         else:
             st.caption("No run has a checkpoint yet.")
     with st.container(border=True, key="settings_prune"):
+        if state.CRITERION.get() not in state.criteria():
+            state.CRITERION.set("magnitude")
         entry = Criterion.registry[state.CRITERION.get()]
         st.selectbox(
             "Criterion", state.criteria(), key=state.CRITERION.name,
             format_func=lambda name: part_label("prune.criterion", name),
         )  # fmt: skip
         st.caption(entry.summary)
+        if reasons := state.not_offered():
+            st.caption(f"Not offered here: {reasons}.")
         st.segmented_control(
             "Scope", ("global", "layer"), key=state.SCOPE.name, required=True,
             help="Compare all weights with each other, or take the same share of every layer.",

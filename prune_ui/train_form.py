@@ -13,10 +13,11 @@ from prune_core.errors import ConfigError, LabError
 from prune_core.experiment import Experiment
 from prune_core.figures.words import count
 from prune_core.models import ModelSource, SmallCNN
-from prune_core.pruning import Pruning
+from prune_core.pruning import Criterion, Pruning
 from prune_ui import cache
 from prune_ui.draft import Draft, is_part
 from prune_ui.forms import Form
+from prune_ui.naming import CRITERION
 
 SKIP = frozenset({"start"})  # a file on the server: set by *Fine-tune from here*, never typed
 
@@ -30,7 +31,7 @@ def default_experiment() -> Experiment:
 
 def train_form() -> Form[Experiment]:
     """The page's form; the session keeps what was typed."""
-    return Form("train", Experiment, default_experiment, skip=SKIP, on_choose=_fit_model)
+    return Form("train", Experiment, default_experiment, skip=SKIP, on_choose=_fit)
 
 
 def first_link() -> dict[str, str]:
@@ -77,6 +78,27 @@ def _size(form: Form[Experiment]) -> None:
 
 
 # --- choices that go together -----------------------------------------------------------------------------------------
+def _fit(form: Form[Experiment], path: str) -> None:
+    """After another part was chosen: what goes with it follows."""
+    _fit_model(form, path)
+    if path == CRITERION and not form.built.value and _before_training(form):
+        _prune_first(form)
+        st.session_state["train/note"] = (
+            "The schedule is now One shot at step 0: this criterion is for before training."
+        )
+
+
+def _before_training(form: Form[Experiment]) -> bool:
+    """Whether the chosen criterion is defined at initial weights only."""
+    name = next((form.draft.kind(p, s) for p, s in form.draft.walk() if p == CRITERION), "")
+    return name in Criterion.registry and Criterion.registry[name].cls.before_training
+
+
+def _prune_first(form: Form[Experiment]) -> None:
+    form.put("prune.schedule", "one_shot")
+    form.put("prune.schedule.at", 0)
+
+
 def _fit_model(form: Form[Experiment], path: str) -> None:
     """After other data was chosen: a model that cannot read it gives way to one that can, and the page says so."""
     if path != "data":
@@ -125,6 +147,8 @@ def _repairs(form: Form[Experiment], part: str) -> list[tuple[str, Callable[[], 
     draft = form.draft
     if part == "model" and (entry := fitting_model(form)) is not None:
         return [(f"Use {entry.label}", lambda: form.put("model", entry.name))]
+    if part == "prune" and _before_training(form):
+        return [("Prune before the first step", lambda: _prune_first(form))]
     fields = {p: s for p, s in draft.walk() if not is_part(s)}
     steps = draft.parsed("train.steps", fields["train.steps"])
     ends = {p: draft.parsed(p, s) for p, s in fields.items() if p.startswith("prune.schedule:") and s.unit == "steps"}

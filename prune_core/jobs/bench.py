@@ -145,7 +145,7 @@ class Loaded:
         return self._scores.get((criterion.model_dump_json(), seed), make)
 
     def _examples(self, data: Dataset, seed: int, n: int) -> Iterator[Batch]:
-        chosen = torch.randperm(data.info.train, generator=generator(seed, "scoring"))[: min(n, data.info.train)]
+        chosen = torch.randperm(data.info.train, generator=generator(seed, "scoring", 0))[: min(n, data.info.train)]
         for index in chosen.split(PROBE):
             yield data.train_batch(index)
 

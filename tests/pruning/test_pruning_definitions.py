@@ -270,8 +270,17 @@ def test_a_run_that_follows_movement_resumes_bitwise(tmp_path):
 
 @pytest.mark.parametrize("criterion", [pc.SNIP(), pc.GraSP(), pc.SynFlow()], ids=lambda c: c.kind)
 def test_what_is_defined_before_training_is_refused_later(criterion):
-    with pytest.raises(pc.ConfigError, match=r"before training: Pruning.schedule must end at step 0 .* got 300"):
+    with pytest.raises(pc.ConfigError, match=r"Pruning.schedule must end at step 0 .* before training; got 300"):
         pc.Experiment(data=pc.Digits(), model=pc.SmallCNN(), prune=pc.Pruning(criterion=criterion, schedule=pc.Cubic()))
+
+
+def test_movement_must_have_seen_steps():
+    with pytest.raises(
+        pc.ConfigError, match=r"must remove nothing at step 0, because Movement follows training first; got 0.9"
+    ):
+        pc.Experiment(
+            data=pc.Digits(), model=pc.SmallCNN(), prune=pc.Pruning(criterion=pc.Movement(), schedule=pc.OneShot())
+        )
 
 
 def test_movement_without_a_run_is_a_sentence():

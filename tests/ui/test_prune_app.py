@@ -287,3 +287,34 @@ def test_what_it_launches_trains_at_that_sparsity(bench: Bench) -> None:
     assert result.sparsity == pytest.approx(0.8, abs=1e-3)
     with pytest.raises(ConfigError, match="steps"):
         prune_tune.tuned(parent, DENSE, 0.8, 0, 0.01)
+
+
+# --- criteria ---------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("criterion", ["relative_magnitude", "lamp", "gradient_magnitude", "taylor", "fisher", "wanda"])
+def test_every_criterion_that_can_look_at_a_run_prunes_it(visit: Callable[..., AppTest], criterion: str) -> None:
+    page = visit(run=DENSE, sparsity="0.5", criterion=criterion)
+    assert not errors(page)
+    assert next(b for b in page.selectbox if b.label == "Criterion").value == criterion
+    assert 'removes <b class="pruning">6792</b> of 13584 weights' in lesson(page)
+    now = answer(run=DENSE, sparsity=0.5, criterion=pc.Criterion.registry[criterion].cls()).accuracy
+    assert now is not None
+    assert f"{100 * now.accuracy:.1f} %" in lesson(page)
+
+
+def test_what_cannot_be_offered_says_why(visit: Callable[..., AppTest]) -> None:
+    page = visit(run=DENSE)
+    said = " ".join(str(c.value) for c in page.caption)
+    assert "SNIP, GraSP, SynFlow are for before training, on Train" in said
+    assert "Movement follow training, on Train" in said
+    box = next(b for b in page.selectbox if b.label == "Criterion")
+    assert not {"SNIP", "SynFlow", "Movement"} & set(box.options)
+    page = visit(model="resnet18", criterion="taylor")  # without data: the link's criterion gives way
+    assert not errors(page)
+    assert next(b for b in page.selectbox if b.label == "Criterion").value == "magnitude"
+    assert "Taylor, first order" in " ".join(str(c.value) for c in page.caption)
+
+
+def test_rounds_cannot_be_previewed_and_say_so() -> None:
+    reply = preview("", PreviewRequest(model=pc.SmallCNN(), data=pc.Digits(), criterion=pc.SynFlow()))
+    assert isinstance(reply, ConfigError)
+    assert "SynFlow removes in rounds" in str(reply)

@@ -233,3 +233,19 @@ def test_the_plan_follows_a_target_changed_in_mid_run(home: Path) -> None:
     assert plan[49] == pytest.approx(prune.schedule(49))
     assert plan[200] == pytest.approx(0.5)
     session._process.clear()
+
+
+def test_a_criterion_for_before_training_brings_its_schedule(page: AppTest) -> None:
+    page.run()
+    page.selectbox(key="train/prune.criterion").select("synflow").run()
+    assert not page.exception
+    assert page.selectbox(key="train/prune.schedule").value == "one_shot"
+    assert "for before training" in "\n".join(str(c.value) for c in [*page.caption, *page.info, *page.toast])
+    assert not train_button(page).disabled
+    # another schedule is possible to choose, and says what is wrong, with a way back
+    page.selectbox(key="train/prune.schedule").select("cubic").run()
+    assert "SynFlow is defined before training" in texts(page)
+    assert train_button(page).disabled
+    repair = next(b for b in page.button if "before the first step" in b.label)
+    repair.click().run()
+    assert not train_button(page).disabled
