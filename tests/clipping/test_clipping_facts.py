@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import nn
@@ -27,7 +29,7 @@ def cosine(clip: pc.ClipStrategy) -> float:
     report = clip.clip_(net.parameters())
     after = torch.cat([p.grad.reshape(-1) for p in net.parameters()]).double()
     measured = float(before @ after / before.norm() / after.norm())
-    assert float(report.cosine) == pytest.approx(measured, abs=1e-6)
+    assert float(report.cosine) == pytest.approx(measured, abs=2e-5)  # summed in float32
     return measured
 
 
@@ -39,12 +41,13 @@ def test_norm_clipping_keeps_the_direction(threshold):
 def test_value_clipping_turns_it_the_more_the_lower_the_threshold():
     peak = max(float(p.grad.abs().max()) for p in digits_gradient().parameters())
     turned = [cosine(pc.ValueClip(threshold=share * peak)) for share in THRESHOLDS]
-    assert all(a > b for a, b in zip(turned, turned[1:], strict=False))
+    assert all(a > b for a, b in pairwise(turned))
     assert turned[0] > 0.99 and turned[1] < 0.96 and turned[3] < 0.75
     # the limit of a threshold towards 0 leaves only signs: the cosine is then ‖g‖₁ / (√n ‖g‖₂), n entries not 0
     g = torch.cat([p.grad.reshape(-1) for p in digits_gradient().parameters()]).double()
     signs = float(g.abs().sum() / g.norm() / g.count_nonzero() ** 0.5)
-    assert cosine(pc.ValueClip(threshold=1e-9 * peak)) == pytest.approx(signs, rel=1e-3) < turned[3]
+    assert cosine(pc.ValueClip(threshold=1e-9 * peak)) == pytest.approx(signs, rel=1e-3)
+    assert signs < turned[3]
 
 
 @pytest.mark.parametrize("clip", STRATEGIES, ids=lambda cls: cls.kind)
