@@ -135,21 +135,8 @@ class Experiment(Settings):
                 f"Training.batch_size must be at most {info.train}, the examples to train on, "
                 f"got {self.train.batch_size}."
             )
-        if self.prune is not None and self.prune.criterion.before_training and self.prune.schedule.end > 0:
-            raise ConfigError(
-                f"Pruning.schedule must end at step 0 (one shot), because {type(self.prune.criterion).__name__} is "
-                f"defined before training; got {self.prune.schedule.end}."
-            )
-        if self.prune is not None and "training" in self.prune.criterion.needs and self.prune.schedule(0) > 0:
-            raise ConfigError(
-                f"Pruning.schedule must remove nothing at step 0, because {type(self.prune.criterion).__name__} "
-                f"follows training first; got {self.prune.schedule(0):g}."
-            )
-        if self.prune is not None and self.prune.schedule.end > self.train.steps:
-            raise ConfigError(
-                f"Pruning.schedule must end by step {self.train.steps}, where training ends, "
-                f"got {self.prune.schedule.end}."
-            )
+        if self.prune is not None:
+            self.prune.check(self.train.steps)
         return self
 
     @property
@@ -191,7 +178,7 @@ class Experiment(Settings):
         """Names of parts that no registry knows: such an experiment runs, but cannot be written down."""
         parts: list[Registered | None] = [self.data, self.model, self.clip]
         if self.prune is not None:
-            parts += [self.prune.criterion, self.prune.schedule]
+            parts += self.prune.parts
         return [p.registered_as for p in parts if isinstance(p, Registered) and not p.registered]
 
     def to_dict(self) -> dict[str, Any]:

@@ -148,6 +148,8 @@ class Draft(Generic[T]):
                     found[short(path)] = to_text(self.parsed(path, spec))
                 continue
             name = self.kind(path, spec)
+            if name == NONE and "." in path and spec.default is None:
+                continue  # a part of a part that is not there, as by default
             if owner and path.startswith(f"{owner}.") and issubclass(spec.type, Registered):
                 found[owner], owner = name, ""
             elif name == ON:

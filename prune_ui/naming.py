@@ -10,7 +10,7 @@ from prune_core.data import DataSource
 from prune_core.experiment import Experiment
 from prune_core.figures.words import number, percent
 from prune_core.models import ModelSource
-from prune_core.pruning import Criterion, Schedule
+from prune_core.pruning import Criterion, Regrowth, Schedule
 from prune_core.registry import Registry
 from prune_core.settings import Settings
 from prune_ui.fields import choice_label
@@ -24,6 +24,7 @@ FAMILIES: dict[str, Registry[Any]] = {
     "clip": ClipStrategy.registry,
     "prune.criterion": Criterion.registry,
     "prune.schedule": Schedule.registry,
+    "prune.regrow": Regrowth.registry,
 }
 PARTS = {"data": "Data", "model": "Model", "clip": "Clipping", "prune": "Pruning", "train": "Training"}
 START = "Starts from"
@@ -63,7 +64,8 @@ def _pruning(experiment: Experiment) -> str:
     if prune is None:
         return "no pruning"
     how = part_label("prune.criterion", prune.criterion.registered_as).lower()
-    return f"{how} pruning to {percent(prune.schedule.final, 0)}"
+    more = f", {part_label('prune.regrow', prune.regrow.registered_as)}" if prune.regrow is not None else ""
+    return f"{how} pruning to {percent(prune.schedule.final, 0)}{more}"
 
 
 def differing(experiments: Sequence[Experiment]) -> list[str]:

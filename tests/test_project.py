@@ -18,11 +18,11 @@ import pytest
 from prune_core.clipping import ClipStrategy
 from prune_core.data import DataSource
 from prune_core.models import ModelSource
-from prune_core.pruning import Criterion, Schedule
+from prune_core.pruning import Criterion, Regrowth, Schedule
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("prune_core", "prune_ui")
-FAMILIES = (DataSource, ModelSource, ClipStrategy, Criterion, Schedule)
+FAMILIES = (DataSource, ModelSource, ClipStrategy, Criterion, Schedule, Regrowth)
 # where an import is called otherwise than its package
 PACKAGE_OF = {"yaml": "pyyaml", "sklearn": "scikit-learn", "importlinter": "import-linter"}
 # put together, so that this file itself does not hold them

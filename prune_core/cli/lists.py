@@ -14,11 +14,11 @@ from prune_core.data import DataSource, data_root
 from prune_core.errors import UnknownNameError
 from prune_core.experiment import Training
 from prune_core.models import ModelSource
-from prune_core.pruning import Criterion, Pruning, Schedule
+from prune_core.pruning import Criterion, Pruning, Regrowth, Schedule
 from prune_core.registry import Entry, Registered, Registry
 from prune_core.settings import MISSING, FieldSpec, Settings
 
-FAMILIES: tuple[type[Registered], ...] = (DataSource, ModelSource, ClipStrategy, Criterion, Schedule)
+FAMILIES: tuple[type[Registered], ...] = (DataSource, ModelSource, ClipStrategy, Criterion, Schedule, Regrowth)
 
 
 def models() -> None:
@@ -27,9 +27,11 @@ def models() -> None:
 
 
 def methods() -> None:
-    """List clipping strategies, pruning criteria and schedules."""
-    for title, family in (("Clipping", ClipStrategy), ("Pruning criteria", Criterion), ("Schedules", Schedule)):
-        console().print(_entries(title, family.registry))
+    """List clipping strategies, pruning criteria, schedules and regrowth."""
+    console().print(_entries("Clipping", ClipStrategy.registry))
+    console().print(_entries("Pruning criteria", Criterion.registry))
+    console().print(_entries("Schedules", Schedule.registry))
+    console().print(_entries("Regrowth", Regrowth.registry))
 
 
 def data() -> None:

@@ -22,11 +22,13 @@ from prune_core.pruning.index import WeightIndex
 from prune_core.pruning.masks import Masks, Scope, apply_masks_, make_masks, sparsity_of
 from prune_core.pruning.prunable import prunable
 from prune_core.pruning.prune import prune_
+from prune_core.pruning.regrowth import SET, Regrowth, RigL
 from prune_core.pruning.schedules import Cubic, OneShot, Schedule
 from prune_core.pruning.settings import Pruning
 
 __all__ = [
     "LAMP",
+    "SET",
     "SNIP",
     "Criterion",
     "Cubic",
@@ -41,7 +43,9 @@ __all__ = [
     "OneShot",
     "Pruning",
     "Random",
+    "Regrowth",
     "RelativeMagnitude",
+    "RigL",
     "Schedule",
     "Scope",
     "SynFlow",

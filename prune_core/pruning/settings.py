@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
+from typing import Literal
 
 from torch import nn
 
@@ -10,8 +11,13 @@ from prune_core.errors import ConfigError
 from prune_core.pruning.criteria import Criterion, Magnitude
 from prune_core.pruning.masks import Scope
 from prune_core.pruning.prunable import prunable
+from prune_core.pruning.regrowth import Regrowth
 from prune_core.pruning.schedules import Cubic, Schedule
+from prune_core.registry import Registered
 from prune_core.settings import Settings, setting
+
+MOST_REWINDS = 100
+Rewind = Literal["no", "weights", "learning_rate", "random"]
 
 
 class Pruning(Settings):
@@ -22,11 +28,56 @@ class Pruning(Settings):
         "global", help="Compare all weights with each other, or remove the same share of every layer ('layer')."
     )
     schedule: Schedule = setting(Cubic(), help="How the share removed grows during training.")
+    regrow: Regrowth | None = setting(
+        None, help="Whether removed weights may come back in exchange for others; the density stays.", label="Regrowth"
+    )
+    rewind: Rewind = setting(
+        "no",
+        help="After every removal go back to the weights of an early step (lottery ticket), to its learning rate only, "
+        "or to other random weights (the control).",
+        advanced=True,
+    )
+    rewind_to: int = setting(
+        0, ge=0, le=10_000_000, unit="steps", help="The early step that is gone back to.", advanced=True
+    )
     keep_first: bool = setting(False, help="Leave the first layer dense.", advanced=True)
     keep_last: bool = setting(False, help="Leave the last layer, the classifier, dense.", advanced=True)
     keep_dense: tuple[str, ...] = setting(
         (), help="Layers to leave dense, by name; * stands for anything, as in 'layer1.*'.", advanced=True
     )
+
+    @property
+    def parts(self) -> tuple[Registered | None, ...]:
+        """What stands here by name."""
+        return self.criterion, self.schedule, self.regrow
+
+    def check(self, steps: int) -> None:
+        """Raise ConfigError where this cannot be done in a training of ``steps`` updates."""
+        schedule, name = self.schedule, type(self.criterion).__name__
+        if self.criterion.before_training and schedule.end > 0:
+            raise ConfigError(
+                f"Pruning.schedule must end at step 0 (one shot), because {name} is defined before training; "
+                f"got {schedule.end}."
+            )
+        if "training" in self.criterion.needs and schedule(0) > 0:
+            raise ConfigError(
+                f"Pruning.schedule must remove nothing at step 0, because {name} follows training first; "
+                f"got {schedule(0):g}."
+            )
+        if schedule.end > steps:
+            raise ConfigError(f"Pruning.schedule must end by step {steps}, where training ends, got {schedule.end}.")
+        if self.rewind == "no":
+            return
+        removals = [step for step in range(schedule.end + 1) if schedule.changes_at(step)]
+        if len(removals) > MOST_REWINDS:
+            raise ConfigError(
+                f"Pruning.rewind goes back after every removal and needs a schedule with at most {MOST_REWINDS} of "
+                f"them, got {len(removals)}; choose One shot, or rounds some steps apart."
+            )
+        if self.rewind_to > removals[0]:
+            raise ConfigError(
+                f"Pruning.rewind_to must be at most {removals[0]}, the step of the first removal, got {self.rewind_to}."
+            )
 
     def select(self, model: nn.Module) -> dict[str, nn.Parameter]:
         """The parameters of ``model`` that this removes from: ``prunable`` without those that stay dense.

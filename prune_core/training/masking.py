@@ -16,6 +16,7 @@ from prune_core.pruning import Masks, Pruning, apply_masks_, make_masks, prunabl
 from prune_core.pruning.choose import choose_masks
 from prune_core.pruning.evidence import Batch, Evidence
 from prune_core.pruning.masks import count_kept
+from prune_core.pruning.regrowth import exchange
 from prune_core.seeding import generator
 from prune_core.training.binning import bin_counts
 from prune_core.training.flat import FlatModel
@@ -24,7 +25,7 @@ SCORING_BATCH = 256  # examples that a criterion looks at at once
 
 
 class RunMasks:
-    """Masks over the prunable weights of a flat model. A removed weight never returns."""
+    """Masks over the prunable weights of a flat model. A removed weight never returns, but for regrowth."""
 
     def __init__(self, experiment: Experiment, flat: FlatModel, data: Dataset) -> None:
         self._flat, self._data = flat, data
@@ -40,6 +41,10 @@ class RunMasks:
         self.edges = {name: _edges(w.detach()) for name, w in self.weights.items()}
         self.removed = {name: torch.zeros(WEIGHT_BINS, dtype=torch.int32) for name in self.weights}
         follows = self.pruning is not None and "training" in self.pruning.criterion.needs
+        self._regrow = self.pruning.regrow if self.pruning is not None else None
+        self._steps = experiment.train.steps
+        self._dense: Tensor | None = None  # (n,) the gradient before masking, at a step after which weights grow
+        self._lost = torch.zeros_like(flat.weights) if self._regrow else None  # (n,) values of what went
         self._movement = torch.zeros_like(flat.weights) if follows else None  # (n,) minus the sum of w·g so far
 
     @property
@@ -70,13 +75,59 @@ class RunMasks:
         self.thresholds = {}
         for name, w in weights.items():
             before = self.masks.get(name)
-            gone = ~masks[name] if before is None else before ^ masks[name]  # masks only ever shrink
-            values = _chosen(w, gone)
-            if values.numel():
-                self.removed[name] += torch.from_numpy(bin_counts(values, *self.edges[name], WEIGHT_BINS))
+            gone = ~masks[name] if before is None else before ^ masks[name]  # masks only ever shrink here
+            values = self._lose(name, w, gone)
+            if values.numel() and self.pruning.criterion.by_size:
                 self.thresholds[name] = float(values.abs().max())
         self._set(masks)
         return MaskEvent(step, self.sparsity, target, dict(self.kept), dict(self.thresholds))
+
+    def see_gradients_(self, step: int) -> None:
+        """Keep the gradient of all weights, removed ones included, where regrowth looks at it after this step."""
+        if self._regrow is not None and self._regrow.sees_gradients and self._due(step):
+            self._dense = self._flat.gradients.values.clone()
+
+    @torch.no_grad()
+    def exchange_(self, step: int) -> tuple[MaskEvent, Tensor] | None:
+        """Drop and grow after ``step`` updates; also says at which places (n,) masks changed. None where none did."""
+        if self._regrow is None or not self.active or not (share := self._due(step)):
+            return None
+        weights = {name: w.detach() for name, w in self.weights.items()}
+        draw, regrow, dense = generator(self._seed, "masks", step, 1), self._regrow, self._dense
+
+        def grow(name: str) -> Tensor:
+            there = None if dense is None else dense[self._flat.span(name)].view(weights[name].shape)
+            return regrow.grow(weights[name], there, draw)
+
+        masks = exchange(weights, self.masks, share, grow)
+        moved = torch.zeros_like(self._flat.weights, dtype=torch.bool)
+        for name, w in weights.items():
+            before = self.masks[name]
+            self._regain(name, masks[name] & ~before)
+            self._lose(name, w, before & ~masks[name])
+            moved[self._flat.span(name)] = (before ^ masks[name]).reshape(-1)
+        self._dense, self.thresholds = None, {}
+        self._set(masks)  # what grows was 0 and stays so
+        return MaskEvent(step, self.sparsity, self.sparsity, dict(self.kept), {}), moved
+
+    def _due(self, step: int) -> float:
+        return self._regrow.share_at(step, self._steps) if self._regrow is not None else 0.0
+
+    def _lose(self, name: str, weight: Tensor, gone: Tensor) -> Tensor:
+        """Count the weights that go, at the values that they have now (k,)."""
+        values = _chosen(weight, gone)
+        if values.numel():
+            self.removed[name] += torch.from_numpy(bin_counts(values, *self.edges[name], WEIGHT_BINS))
+            if self._lost is not None:
+                self._lost[self._flat.span(name)][gone.reshape(-1)] = values
+        return values
+
+    def _regain(self, name: str, come: Tensor) -> None:
+        """Count the weights that come back no more as removed."""
+        assert self._lost is not None, "kept where there is regrowth"
+        values = _chosen(self._lost[self._flat.span(name)].view(come.shape), come)
+        if values.numel():
+            self.removed[name] -= torch.from_numpy(bin_counts(values, *self.edges[name], WEIGHT_BINS))
 
     def _select(self, scores: Mapping[str, Tensor], target: float, keep: Mapping[str, Tensor] | None) -> Masks:
         assert self.pruning is not None, "only a run that prunes selects"
@@ -132,6 +183,7 @@ class RunMasks:
             "removed": dict(self.removed),
             "thresholds": dict(self.thresholds),
             "movement": self._movement,
+            "lost": self._lost,
         }
 
     def load_state_dict(self, state: dict[str, object]) -> None:
@@ -142,6 +194,8 @@ class RunMasks:
         self.thresholds = dict(state["thresholds"])  # type: ignore[call-overload]
         if self._movement is not None:
             self._movement.copy_(state["movement"])  # type: ignore[arg-type]
+        if self._lost is not None:
+            self._lost.copy_(state["lost"])  # type: ignore[arg-type]
         if masks:
             self.start_from(masks)
 

@@ -3,37 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 from torch.nn import functional as F
-from torchvision.ops import StochasticDepth
 
 from prune_core.clipping import ClipReport, measure
-from prune_core.errors import CheckpointError, ConfigError
+from prune_core.errors import CheckpointError
 from prune_core.events import STEP_FIELDS, DoneEvent, EvalEvent, InterventionEvent, MaskEvent, SnapshotEvent
 from prune_core.experiment import Experiment
 from prune_core.seeding import global_seed
 from prune_core.training.batches import Batches
-from prune_core.training.checkpoint import Checkpoint, load_checkpoint, load_weights_
-from prune_core.training.control import check_intervention
+from prune_core.training.beginning import by_step, draws, pick_device, start_of
+from prune_core.training.checkpoint import Checkpoint, load_weights_
 from prune_core.training.evaluate import Evaluation, evaluate
 from prune_core.training.flat import FlatModel
 from prune_core.training.masking import RunMasks
 from prune_core.training.optim import lr_at, make_optimizer, quick_step
+from prune_core.training.rewinding import Rewinding
 from prune_core.training.snapshots import gradient_counts, snapshot
-
-
-def pick_device(wanted: str) -> torch.device:
-    """``auto`` is the first GPU if there is one. Raises ConfigError where a GPU is asked for and there is none."""
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("Training.device must be 'auto' or 'cpu' on this machine, which has no GPU, got 'cuda'.")
-    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 class RunState:
@@ -46,20 +37,22 @@ class RunState:
     def __init__(self, experiment: Experiment, interventions: Iterable[InterventionEvent] = ()) -> None:
         train = experiment.train
         self.experiment = experiment
-        self.replay = _by_step(experiment, interventions)
+        self.replay = by_step(experiment, interventions)
         self.device = pick_device(train.device)
         if self.device.type == "cuda":  # otherwise cuDNN picks by timing, and two runs differ in the last bits
             torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
         self.data = experiment.data.load(seed=train.seed, device=self.device)
         info = self.data.info
         self.model = experiment.model.build(info.shape, info.classes, train.seed).train()
-        start = _start_of(experiment)
+        start = start_of(experiment)
         if start is not None:
             load_weights_(self.model, start)
         self.flat = FlatModel(self.model, self.device)
         self.masks = RunMasks(experiment, self.flat, self.data)
         if start is not None and start.masks:
             self.masks.start_from(start.masks)
+        self.rewinding = Rewinding(experiment, self.flat)
+        self.rewinding.note(0)
         self.optimizer = make_optimizer(train, self.flat.weights)
         self._move = quick_step(self.optimizer)
         # half precision has few exponents: the loss is scaled up before backward, the gradient down before clipping
@@ -78,7 +71,7 @@ class RunState:
         self._tail = (math.nan, math.nan)
         self._tail_row = torch.zeros(2, device=self.device)  # lr and sparsity as they stand in a row
         self._table = self.rows.numpy() if self.device.type == "cpu" else None  # the same memory
-        self._random_forward = any(_draws(m) for m in self.model.modules())
+        self._random_forward = any(draws(m) for m in self.model.modules())
         self._gradients: dict[str, Any] = {}
         self._report: ClipReport | None = None
         self.keep_good()
@@ -110,6 +103,7 @@ class RunState:
         else:
             loss.backward()
             self.flat.gather_()
+        self.masks.see_gradients_(step)
         self.masks.mask_gradients_()
         self.masks.follow_()
         self._gradients = gradient_counts(self.flat, self.masks) if look else {}
@@ -131,6 +125,7 @@ class RunState:
         self.masks.mask_weights_()
         self.step += 1
         self.seen = self.step
+        self.rewinding.note(self.step)
 
     def first_bad(self, rows: list[torch.Tensor]) -> int | None:
         """Index of the first row whose loss or gradient norm is not finite; None where all are."""
@@ -141,9 +136,19 @@ class RunState:
         return None if all(finite) else finite.index(False)
 
     def follow_schedule(self) -> MaskEvent | None:
-        """Prune where the schedule says so after the updates made so far."""
+        """Prune where the schedule says so after the updates made so far, and go back where pruning asks for it."""
         target = self.masks.target_at(self.step)
-        return None if target is None else self.masks.prune_to_(target, self.step)
+        return None if target is None else self._prune_to(target)
+
+    def exchange(self) -> MaskEvent | None:
+        """Let removed weights come back in exchange for others, where it is time to."""
+        changed = self.masks.exchange_(self.step)
+        if changed is None:
+            return None
+        event, moved = changed
+        for value in self._optimizer_state():
+            value.mul_(~moved)
+        return event
 
     def intervene(self, mark: InterventionEvent) -> MaskEvent | None:
         """Take over a new value from the next update on; a higher sparsity is reached at once if already due."""
@@ -151,7 +156,7 @@ class RunState:
         if mark.field != "sparsity":
             return None
         assert self.masks.pruning is not None, "checked by check_intervention"
-        return self.masks.prune_to_(self.masks.pruning.schedule(self.step), self.step)
+        return self._prune_to(self.masks.pruning.schedule(self.step))
 
     # -- looking ------------------------------------------------------------------------------------------------------
 
@@ -188,6 +193,7 @@ class RunState:
             "scaler": self.scaler.state_dict(),
             "batches": self.batches.state_dict(),
             "clip_state": self.clip_state,
+            "rewinding": self.rewinding.state_dict(),
             "seconds": self.seconds,
             "rows": self.rows[: self.seen].clone(),
             "evals": [(e.step, e.accuracy, e.loss, e.n, list(e.per_class)) for e in self.evals],
@@ -213,6 +219,7 @@ class RunState:
         self.scaler.load_state_dict(rest["scaler"])
         self.batches.load_state_dict(rest["batches"])
         self.clip_state = rest["clip_state"]
+        self.rewinding.load_state_dict(rest["rewinding"])
         self.step, self.seconds = checkpoint.step, rest["seconds"]
         self.seen = len(rest["rows"])
         self.rows[: self.seen] = rest["rows"].to(self.device)
@@ -228,6 +235,19 @@ class RunState:
 
     # -- small things -------------------------------------------------------------------------------------------------
 
+    def _prune_to(self, target: float) -> MaskEvent | None:
+        event = self.masks.prune_to_(target, self.step)
+        if event is not None and self.rewinding.go_back_(self.step):
+            self.masks.mask_weights_()
+            self.optimizer.state.clear()
+            self.keep_good()
+        return event
+
+    def _optimizer_state(self) -> list[torch.Tensor]:
+        """What the optimizer remembers of each weight, (n,) each."""
+        held = self.optimizer.state[self.flat.weights].values()
+        return [v for v in held if isinstance(v, torch.Tensor) and v.shape == self.flat.weights.shape]
+
     def _adopt(self, mark: InterventionEvent) -> None:
         self.marks.append(mark)
         if mark.field == "clip_threshold":
@@ -239,7 +259,7 @@ class RunState:
             self.masks.retarget(mark.value)
 
     def _write_row(self, step: int, loss: torch.Tensor, report: ClipReport) -> torch.Tensor:
-        tail = (lr_at(self.experiment.train, step, self._base_lr), self.masks.sparsity)
+        tail = (lr_at(self.experiment.train, self.rewinding.lr_step(step), self._base_lr), self.masks.sparsity)
         if tail != self._tail:
             for group in self.optimizer.param_groups:
                 group["lr"] = tail[0]
@@ -252,23 +272,3 @@ class RunState:
         else:
             torch.cat([loss.float().view(1), report.overall.float(), self._tail_row], out=row)
         return row
-
-
-def _start_of(experiment: Experiment) -> Checkpoint | None:
-    start = experiment.start
-    return None if start is None else load_checkpoint(start.path, sha256=start.sha256)
-
-
-def _by_step(experiment: Experiment, interventions: Iterable[InterventionEvent]) -> dict[int, list[InterventionEvent]]:
-    found: dict[int, list[InterventionEvent]] = defaultdict(list)
-    for mark in interventions:
-        check_intervention(experiment, mark.field, mark.value)
-        found[mark.step].append(mark)
-    return dict(found)
-
-
-def _draws(module: nn.Module) -> bool:
-    """Whether a module's forward pass may draw random numbers in training."""
-    if isinstance(module, nn.MultiheadAttention | nn.RNNBase):
-        return float(module.dropout) > 0
-    return isinstance(module, nn.modules.dropout._DropoutNd | StochasticDepth) and module.p > 0

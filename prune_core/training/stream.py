@@ -96,6 +96,8 @@ def events(
         state.update()
         if masked := state.follow_schedule():
             yield masked
+        if masked := state.exchange():
+            yield masked
         if look:
             yield state.snapshot()
         if look_test:

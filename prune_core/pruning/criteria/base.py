@@ -18,12 +18,14 @@ class Criterion(Registered):
     """Says how much each weight matters. A member gives ``score``.
 
     ``needs`` names what it looks at besides the weights: the "model" itself, "data" (labelled examples), or a
-    "training" run that it follows. ``before_training`` says that it is defined at initial weights only.
+    "training" run that it follows. ``before_training`` says that it is defined at initial weights only, ``by_size``
+    that within a layer it goes by |w|, so that a threshold of |w| says what goes.
     """
 
     registry: ClassVar[Registry[Criterion]] = Registry("pruning criterion")
     needs: ClassVar[frozenset[Need]] = frozenset()
     before_training: ClassVar[bool] = False
+    by_size: ClassVar[bool] = False
 
     def score(self, at: Evidence) -> Mapping[str, Tensor]:
         """A score of each weight's shape, by the weights' names; the lowest are removed first.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -23,6 +24,8 @@ class LAMP(Criterion):
 
     The largest weight of every layer scores 1. Equal weights are taken in their order, as in the paper.
     """
+
+    by_size: ClassVar[bool] = True
 
     def score(self, at: Evidence) -> Mapping[str, Tensor]:
         return {name: _lamp(w) for name, w in at.weights.items()}

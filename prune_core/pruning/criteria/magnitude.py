@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -20,6 +21,8 @@ from prune_core.registry import register
 )
 class Magnitude(Criterion):
     """Removes the weights closest to zero."""
+
+    by_size: ClassVar[bool] = True
 
     def score(self, at: Evidence) -> Mapping[str, Tensor]:
         return AbsoluteValues(at.weights)

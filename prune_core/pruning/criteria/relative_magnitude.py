@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -23,6 +24,8 @@ class RelativeMagnitude(Criterion):
 
     The mean is over the weights that are still there.
     """
+
+    by_size: ClassVar[bool] = True
 
     def score(self, at: Evidence) -> Mapping[str, Tensor]:
         found = {}

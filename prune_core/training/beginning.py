@@ -1,0 +1,45 @@
+"""What a run begins with: its device, the checkpoint it starts from, the changes that are replayed."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+from torchvision.ops import StochasticDepth
+
+from prune_core.errors import ConfigError
+from prune_core.events import InterventionEvent
+from prune_core.experiment import Experiment
+from prune_core.training.checkpoint import Checkpoint, load_checkpoint
+from prune_core.training.control import check_intervention
+
+
+def pick_device(wanted: str) -> torch.device:
+    """``auto`` is the first GPU if there is one. Raises ConfigError where a GPU is asked for and there is none."""
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("Training.device must be 'auto' or 'cpu' on this machine, which has no GPU, got 'cuda'.")
+    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def start_of(experiment: Experiment) -> Checkpoint | None:
+    """The checkpoint that the experiment starts from. Raises CheckpointError where it is not there or another."""
+    start = experiment.start
+    return None if start is None else load_checkpoint(start.path, sha256=start.sha256)
+
+
+def by_step(experiment: Experiment, interventions: Iterable[InterventionEvent]) -> dict[int, list[InterventionEvent]]:
+    """Interventions to replay by their step. Raises ConfigError for one that is out of bounds."""
+    found: dict[int, list[InterventionEvent]] = defaultdict(list)
+    for mark in interventions:
+        check_intervention(experiment, mark.field, mark.value)
+        found[mark.step].append(mark)
+    return dict(found)
+
+
+def draws(module: nn.Module) -> bool:
+    """Whether a module's forward pass may draw random numbers in training."""
+    if isinstance(module, nn.MultiheadAttention | nn.RNNBase):
+        return float(module.dropout) > 0
+    return isinstance(module, nn.modules.dropout._DropoutNd | StochasticDepth) and module.p > 0
