@@ -23,7 +23,7 @@ from prune_core.pruning.masks import Masks, Scope, apply_masks_, make_masks, spa
 from prune_core.pruning.prunable import prunable
 from prune_core.pruning.prune import prune_
 from prune_core.pruning.regrowth import SET, Regrowth, RigL
-from prune_core.pruning.schedules import Cubic, OneShot, Schedule
+from prune_core.pruning.schedules import Cubic, Gradual, Iterative, Linear, OneShot, Schedule
 from prune_core.pruning.settings import Pruning
 
 __all__ = [
@@ -37,6 +37,9 @@ __all__ = [
     "Fisher",
     "GraSP",
     "GradientMagnitude",
+    "Gradual",
+    "Iterative",
+    "Linear",
     "Magnitude",
     "Masks",
     "Movement",

@@ -43,7 +43,7 @@ def test_the_code_runs_and_does_what_it_says(added):
     layer = nn.Linear(3, 1)
     layer.weight.data = torch.tensor([[1.0, 1.1, 9.0]])  # their mean is 3.7: 1.1 is the nearest to it
     assert pc.prune_(layer, 0.34, added["AwayFromMean"]())["weight"].tolist() == [[True, False, True]]
-    assert [added["Linear"](final=0.6, stop=3)(t) for t in range(5)] == pytest.approx([0, 0.2, 0.4, 0.6, 0.6])
+    assert [added["Halves"](final=0.8, stop=3, half=1)(t) for t in range(5)] == pytest.approx([0, 0.4, 0.6, 0.8, 0.8])
     assert added["result"].status == "finished" and added["figure"].layout.title.text
     assert pc.ClipStrategy.registry["soft_value"].summary.startswith("Bends every entry of the gradient")
 

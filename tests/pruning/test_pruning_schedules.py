@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from prune_core.errors import ConfigError
-from prune_core.pruning import Cubic, OneShot, Schedule
+from prune_core.pruning import Cubic, Iterative, Linear, OneShot, Schedule
 
 ENTRIES = list(Schedule.registry)
 
@@ -32,6 +32,26 @@ def test_cubic_from_an_initial_share_and_in_strides():
 def test_cubic_always_ends_at_stop():
     s = Cubic(final=0.9, start=0, stop=10, every=4)
     assert [t for t in range(20) if s.changes_at(t)] == [0, 4, 8, 10] and s(10) == 0.9
+
+
+def test_linear_by_hand():
+    s = Linear(final=0.8, start=10, stop=50, every=10, initial=0.2)
+    # of the way from 0.2 to 0.8 a quarter is made with every tenth step
+    assert [s(t) for t in (9, 10, 19, 20, 30, 49, 50, 99)] == pytest.approx([0, 0.2, 0.2, 0.35, 0.5, 0.65, 0.8, 0.8])
+    assert [t for t in range(60) if s.changes_at(t)] == [10, 20, 30, 40, 50]
+
+
+def test_iterative_by_hand():
+    s = Iterative(final=0.875, rounds=3, first=10, between=5)
+    # an eighth stays: each of three rounds removes half of what is left
+    assert [s(t) for t in (9, 10, 14, 15, 20, 99)] == pytest.approx([0, 0.5, 0.5, 0.75, 0.875, 0.875])
+    assert [t for t in range(60) if s.changes_at(t)] == [10, 15, 20] and s.end == 20 and s(20) == 0.875
+
+
+def test_twenty_per_cent_a_round_is_the_published_ladder():
+    # Frankle & Carbin 2019: 20 % a round leaves 51.2, 21.0, 13.4 and 3.5 % after 3, 7, 9 and 15 rounds
+    s = Iterative(final=1 - 0.8**15, rounds=15, first=0, between=1)
+    assert [round(100 * (1 - s(k - 1)), 1) for k in (3, 7, 9, 15)] == [51.2, 21.0, 13.4, 3.5]
 
 
 def test_one_shot_by_hand():
@@ -79,3 +99,7 @@ def test_contradictions_are_said():
         Cubic(start=50, stop=50)
     with pytest.raises(ConfigError, match=r"initial must be at most final \(0.5\), got 0.6"):
         Cubic(final=0.5, initial=0.6)
+    with pytest.raises(ConfigError, match=r"Linear.stop must be greater than start \(7\), got 3"):
+        Linear(start=7, stop=3)
+    with pytest.raises(ConfigError, match=r"must end by step 10,000,000, got 9,990,000,100"):
+        Iterative(rounds=1000, between=10_000_000)
