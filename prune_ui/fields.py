@@ -64,7 +64,16 @@ def choice_label(value: Any) -> str:
     return LABELS.get(str(value), str(value)) if isinstance(value, str) else to_text(value)
 
 
-LABELS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "one_cycle": "one cycle", "cuda": "GPU (cuda)", "cpu": "CPU"}
+LABELS = {
+    "erk": "ERK",
+    "sgd": "SGD",
+    "adam": "Adam",
+    "adamw": "AdamW",
+    "one_cycle": "one cycle",
+    "cuda": "GPU (cuda)",
+    "cpu": "CPU",
+    "learning_rate": "learning rate",
+}
 
 
 def entry_help(entry: Entry[Any] | None, spec: FieldSpec) -> str | None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import secrets
 from dataclasses import dataclass
+from typing import get_args
 
 from prune_core.errors import LabError, UnknownNameError
 from prune_core.jobs import PreviewReply, PreviewRequest, SupersededError
 from prune_core.models.torchvision_models import Torchvision, torchvision_names
-from prune_core.pruning import Criterion
+from prune_core.pruning import Criterion, Scope
 from prune_core.tracking import checkpoint_path
 from prune_ui import session
 from prune_ui.runs_table import described, listing
@@ -88,7 +89,7 @@ def open_link() -> None:
         "model": torchvision_names(),
         "weights": ("random", "pretrained"),
         "criterion": criteria(),
-        "scope": ("global", "layer"),
+        "scope": get_args(Scope),
     }
     for name, key in TEXTS.items():
         if (value := params.get(name)) is not None and (name == "layer" or value in known[name]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import get_args
 
 import streamlit as st
 
@@ -10,10 +11,11 @@ from prune_core.errors import LabError
 from prune_core.figures.words import count, number, percent, si
 from prune_core.jobs import Cost, PreviewReply
 from prune_core.models.torchvision_models import torchvision_names
-from prune_core.pruning import Criterion
+from prune_core.pruning import Criterion, Scope
 from prune_ui import prune_charts as charts
 from prune_ui import prune_curve, prune_tune
 from prune_ui import prune_state as state
+from prune_ui.fields import choice_label
 from prune_ui.naming import part_label
 from prune_ui.prune_state import Source
 from prune_ui.session import Key
@@ -56,8 +58,8 @@ def panel() -> None:
         if reasons := state.not_offered():
             st.caption(f"Not offered here: {reasons}.")
         st.segmented_control(
-            "Scope", ("global", "layer"), key=state.SCOPE.name, required=True,
-            help="Compare all weights with each other, or take the same share of every layer.",
+            "Scope", get_args(Scope), key=state.SCOPE.name, required=True, format_func=choice_label,
+            help="Compare all weights with each other, the same share of every layer, or more of large ones (ERK).",
         )  # fmt: skip
 
 
@@ -137,7 +139,7 @@ def _threshold_slider(source: Source, reply: PreviewReply, place: st.delta_gener
     at = min(round((reply.threshold or 0.0) / step) * step, largest)
     state.THRESHOLD.set(max(float(f"{at:.12g}"), 0.0))
     picture = reply.picture
-    where = f" in {picture.name}" if state.SCOPE.get() == "layer" and picture is not None else ""
+    where = f" in {picture.name}" if state.SCOPE.get() != "global" and picture is not None else ""
     place.slider(
         f"Threshold{where}", 0.0, float(f"{largest:.12g}"), key=state.THRESHOLD.name, step=step, format="%.4g",
         on_change=_threshold_moved, args=(source,),

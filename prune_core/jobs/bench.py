@@ -95,15 +95,14 @@ class Loaded:
         scores, index = self._scored(request.criterion, request.seed)
         sparsity = request.sparsity or 0.0
         if request.threshold is not None:
-            one = request.scope == "global"
-            share = index.sparsity_at(request.threshold) if one else index.layer_sparsity(request.threshold)[layer]
+            share = index.sparsity_for(request.threshold, request.scope, layer)
             sparsity = min(share, MOST)
         thresholds = index.thresholds_at(sparsity, request.scope)
         # what a run has removed stays removed, however far to the left the slider is
         removed = {n: max(k, self._gone[n]) for n, k in index.removed_at(sparsity, request.scope).items()}
         # -inf: nothing but what a run had removed before
         found = {n: t if removed[n] and math.isfinite(t) else None for n, t in thresholds.items()}
-        shown = [found[layer]] if request.scope == "layer" else found.values()
+        shown = found.values() if request.scope == "global" else [found[layer]]
         layers = tuple(
             LayerView(n, tuple(w.shape), w.numel(), w.numel() - removed[n], found[n]) for n, w in self.weights.items()
         )
@@ -119,7 +118,7 @@ class Loaded:
         return PreviewReply(
             sparsity=sum(removed.values()) / index.total,
             threshold=max((t for t in shown if t is not None), default=None),
-            largest=index.largest(layer if request.scope == "layer" else ""),
+            largest=index.largest("" if request.scope == "global" else layer),
             layers=layers,
             picture=picture,
             cost=self._cost(removed),

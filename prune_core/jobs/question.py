@@ -18,8 +18,8 @@ from prune_core.training import Evaluation
 class PreviewRequest(Settings):
     """What pruning ``run``, or ``model`` as it is built, would leave: give one of the two.
 
-    Give ``sparsity`` or ``threshold``, or neither for the model as it is. With scope "layer" the threshold is that of
-    ``layer``, whose sparsity then holds for every layer.
+    Give ``sparsity`` or ``threshold``, or neither for the model as it is. The threshold is of all scores with scope
+    "global", otherwise of ``layer``'s, and the other layers follow.
     """
 
     run: str = setting("", help="Id of a run; its last checkpoint is pruned.")
@@ -27,7 +27,10 @@ class PreviewRequest(Settings):
     data: DataSource | None = setting(None, help="Data to measure a model on; a run brings its own.")
     seed: int = setting(0, ge=0, lt=2**31, help="Decides fresh weights and random criteria.")
     criterion: Criterion = setting(Magnitude(), help="How much a weight matters; the lowest are removed first.")
-    scope: Scope = setting("global", help="Compare all weights with each other, or within each layer.")
+    scope: Scope = setting(
+        "global",
+        help="Compare all weights with each other, within each layer, or as its shape says ('erk').",
+    )
     sparsity: float | None = setting(None, ge=0, lt=1, help="Share of the prunable weights to remove.")
     threshold: float | None = setting(None, help="Score up to which weights are removed.")
     layer: str = setting("", help="Layer to make the histogram and the mask picture of; empty: the largest.")
@@ -94,8 +97,8 @@ class Cost:
 class PreviewReply:
     """What pruning leaves. ``sparsity`` is realised, and more than asked for where the run had removed more already.
 
-    ``threshold`` is the largest score removed (of ``picture``'s layer with scope "layer"), None where nothing is, and
-    ``largest`` the largest score that there is: at that threshold all is gone.
+    ``threshold`` is the largest score removed, with scope "global" of all, otherwise of ``picture``'s layer; None where
+    nothing is. ``largest`` is the largest score that there is: at that threshold all is gone.
     ``accuracy`` is of the pruned and ``dense`` of the unpruned model on the same test examples, with 95 % intervals;
     None where there is no data or none was asked for. ``step`` is the run's, None for a model. ``seconds`` is the
     worker's time.

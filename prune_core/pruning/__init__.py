@@ -1,5 +1,6 @@
 """Pruning: score, select, apply; and when. Importing this registers every criterion and schedule."""
 
+from prune_core.pruning.allocation import allocate, erk_densities
 from prune_core.pruning.choose import choose_masks
 from prune_core.pruning.criteria import (
     LAMP,
@@ -55,8 +56,10 @@ __all__ = [
     "Taylor",
     "Wanda",
     "WeightIndex",
+    "allocate",
     "apply_masks_",
     "choose_masks",
+    "erk_densities",
     "make_masks",
     "one_batch",
     "prunable",

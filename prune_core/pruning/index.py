@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from prune_core.errors import ConfigError
+from prune_core.pruning.allocation import allocate
 from prune_core.pruning.masks import Scope, check_mask, check_sparsity, comparable, count_kept
 from prune_core.pruning.select import NAN
 
@@ -46,6 +47,7 @@ class WeightIndex:
     ) -> None:
         if not weights:
             raise ConfigError("An index needs at least one weight, got none; this model has nothing to prune.")
+        self.shapes = {name: tuple(w.shape) for name, w in weights.items()}
         self.sizes = {name: w.numel() for name, w in weights.items()}
         self.total = sum(self.sizes.values())
         self._gone = dict.fromkeys(weights, 0)  # removed earlier: minus infinity below, so that they go first
@@ -68,7 +70,7 @@ class WeightIndex:
         return self._kth(k) if k > sum(self._gone.values()) else min(self._floor(name) for name in self.sizes)
 
     def thresholds_at(self, sparsity: float, scope: Scope = "global") -> dict[str, float]:
-        """``threshold_at`` for every layer: one for all, or each layer's own for the scope "layer"."""
+        """``threshold_at`` for every layer: one for all with the scope "global", else each layer's own."""
         if scope == "global":
             return dict.fromkeys(self.sizes, self.threshold_at(sparsity))
         wanted = self.removed_at(sparsity, scope)
@@ -80,6 +82,9 @@ class WeightIndex:
     def removed_at(self, sparsity: float, scope: Scope = "global") -> dict[str, int]:
         """How many weights of each layer are gone at ``sparsity``, those removed earlier included."""
         left = self._wanted(sparsity)
+        if scope == "erk":
+            check_sparsity(sparsity)
+            return allocate(self.shapes, sparsity, self._gone)
         if scope == "layer":
             return {name: max(round(sparsity * n), self._gone[name]) for name, n in self.sizes.items()}
         if left == 0:
@@ -96,6 +101,22 @@ class WeightIndex:
     def sparsity_at(self, threshold: float) -> float:
         """Share of all weights that score at most ``threshold``: the other way round, equal but for ties."""
         return sum(self._count(threshold, "right").values()) / self.total
+
+    def sparsity_for(self, threshold: float, scope: Scope, layer: str) -> float:
+        """The sparsity at which ``layer`` loses what scores at most ``threshold``; with "global" all layers do."""
+        if scope == "global":
+            return self.sparsity_at(threshold)
+        share = self.layer_sparsity(threshold)[layer]
+        if scope == "layer":
+            return share
+        low, high = 0.0, 1.0  # what a layer gives up rises with the whole
+        for _ in range(40):
+            middle = (low + high) / 2
+            if allocate(self.shapes, middle)[layer] < share * self.sizes[layer]:
+                low = middle
+            else:
+                high = middle
+        return high
 
     def layer_sparsity(self, threshold: float) -> dict[str, float]:
         """Share of each layer's weights that score at most ``threshold``."""

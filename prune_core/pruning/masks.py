@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from prune_core.errors import ConfigError
+from prune_core.pruning.allocation import allocate
 from prune_core.pruning.scores import AbsoluteValues
 from prune_core.pruning.select import NAN, Part, keep_highest
 
 Masks = dict[str, Tensor]
-Scope = Literal["global", "layer"]
+Scope = Literal["global", "layer", "erk"]
 
 
 @torch.no_grad()
@@ -24,14 +25,14 @@ def make_masks(
     """Mark the lowest ``sparsity`` share of entries for removal.
 
     Exactly ``round(sparsity * n)`` go in each group: all layers together ("global") or every layer for itself
-    ("layer"). Of equal scores the first in the model goes first, so the realised sparsity never depends on ties.
-    ``keep`` holds masks of earlier removals: what is False there stays removed and counts, so masks only ever shrink;
-    where more is gone already than asked for, nothing changes. Raises ConfigError unless 0 <= sparsity < 1, for a score
-    that is nan and for masks of other shapes.
+    ("layer"). With "erk" as many go in all, and ``allocate`` says from where. Of equal scores the first in the model
+    goes first, so the realised sparsity never depends on ties. ``keep`` holds masks of earlier removals: what is False
+    there stays removed and counts, so masks only ever shrink; where more is gone already than asked for, nothing
+    changes. Raises ConfigError unless 0 <= sparsity < 1, for a score that is nan and for masks of other shapes.
     """
     check_sparsity(sparsity)
     if scope not in get_args(Scope):
-        raise ConfigError(f"scope must be one of 'global', 'layer', got {scope!r}.")
+        raise ConfigError(f"scope must be one of {', '.join(map(repr, get_args(Scope)))}, got {scope!r}.")
     raw = scores.weights if isinstance(scores, AbsoluteValues) else dict(scores)
     kept = {name: keep[name] for name in raw if name in keep} if keep else {}
     for name, mask in kept.items():
@@ -39,11 +40,17 @@ def make_masks(
     if not raw:
         return {}
     groups = [list(raw)] if scope == "global" else [[name] for name in raw]
+    gone = {name: kept[name].numel() - count_kept(kept[name]) if name in kept else 0 for name in raw}
+    by_layer = allocate({n: tuple(s.shape) for n, s in raw.items()}, sparsity, gone) if scope == "erk" else {}
     masks: Masks = {}
     for names in groups:
         group = {name: raw[name] for name in names}
+        wanted = (
+            sum(by_layer[n] for n in names) if by_layer else round(sparsity * sum(s.numel() for s in group.values()))
+        )
+        remove = max(0, wanted - sum(gone[name] for name in names))
         select = _select if all(s.is_cpu for s in group.values()) else _select_on_device
-        masks |= select(group, kept, sparsity, isinstance(scores, AbsoluteValues))
+        masks |= select(group, kept, remove, isinstance(scores, AbsoluteValues))
     return masks
 
 
@@ -93,18 +100,18 @@ def _zero_(weight: Tensor, mask: Tensor) -> None:
     weight.view(bits).mul_(mask.to(weight.device).view(torch.int8))
 
 
-def _select(scores: Masks, keep: Masks, sparsity: float, absolute: bool) -> Masks:
+def _select(scores: Masks, keep: Masks, remove: int, absolute: bool) -> Masks:
     parts = {
         name: Part(
             comparable(s).reshape(-1).numpy(), absolute, keep[name].cpu().reshape(-1).numpy() if name in keep else None
         )
         for name, s in scores.items()
     }
-    keep_highest(list(parts.values()), _to_remove(scores, keep, sparsity))
+    keep_highest(list(parts.values()), remove)
     return {name: torch.from_numpy(p.mask).view(scores[name].shape) for name, p in parts.items()}
 
 
-def _select_on_device(scores: Masks, keep: Masks, sparsity: float, absolute: bool) -> Masks:
+def _select_on_device(scores: Masks, keep: Masks, remove: int, absolute: bool) -> Masks:
     """The same by one sort of everything: where sorting is fast and looking is slow."""
     flat = torch.cat([comparable(s).reshape(-1) for s in scores.values()])
     flat = flat.abs() if absolute else flat
@@ -115,15 +122,9 @@ def _select_on_device(scores: Masks, keep: Masks, sparsity: float, absolute: boo
     # the masks come first: nothing may stand in for a score, the lowest is minus infinity already
     order = flat.argsort(stable=True)
     order = order[stay[order]]
-    stay[order[: _to_remove(scores, keep, sparsity)]] = False
+    stay[order[:remove]] = False
     sizes = [s.numel() for s in scores.values()]
     return {n: m.view(s.shape) for (n, s), m in zip(scores.items(), torch.split(stay, sizes), strict=True)}
-
-
-def _to_remove(scores: Masks, keep: Masks, sparsity: float) -> int:
-    """How many more must go."""
-    gone = sum(keep[n].numel() - count_kept(keep[n]) for n in scores if n in keep)
-    return max(0, round(sparsity * sum(s.numel() for s in scores.values())) - gone)
 
 
 def comparable(scores: Tensor) -> Tensor:

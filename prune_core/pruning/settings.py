@@ -25,7 +25,9 @@ class Pruning(Settings):
 
     criterion: Criterion = setting(Magnitude(), help="How much a weight matters; the lowest are removed first.")
     scope: Scope = setting(
-        "global", help="Compare all weights with each other, or remove the same share of every layer ('layer')."
+        "global",
+        help="Compare all weights with each other; or remove the same share of every layer ('layer'), or more of large "
+        "layers than of small ones by a formula of their shape ('erk', Erdős–Rényi kernel).",
     )
     schedule: Schedule = setting(Cubic(), help="How the share removed grows during training.")
     regrow: Regrowth | None = setting(

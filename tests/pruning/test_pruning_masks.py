@@ -88,9 +88,11 @@ class TestAgainstSorting:
             weights = scores_of(values)
             magnitudes = {n: w.abs() for n, w in weights.items()}
             want = by_sorting(magnitudes, sparsity)
-            assert_same(_select_on_device(weights, {}, sparsity, True), want)
+            remove = round(sparsity * sum(w.numel() for w in weights.values()))
+            assert_same(_select_on_device(weights, {}, remove, True), want)
             keep = by_sorting(magnitudes, sparsity / 2)
-            assert_same(_select_on_device(weights, keep, sparsity, True), by_sorting(magnitudes, sparsity, keep=keep))
+            more = max(0, remove - sum(int((~m).sum()) for m in keep.values()))
+            assert_same(_select_on_device(weights, keep, more, True), by_sorting(magnitudes, sparsity, keep=keep))
 
 
 @pytest.mark.parametrize("sparsity", [0.1, 0.5, 0.9, 0.99])
@@ -207,7 +209,7 @@ def test_masks_of_another_model():
         apply_masks_({"w": torch.ones(3)}, {"w": torch.ones(3)})
     with pytest.raises(ConfigError, match="no such weight"):
         apply_masks_({"w": torch.ones(3)}, {"v": torch.ones(3, dtype=torch.bool)})
-    with pytest.raises(ConfigError, match="scope must be one of 'global', 'layer', got 'row'"):
+    with pytest.raises(ConfigError, match="scope must be one of 'global', 'layer', 'erk', got 'row'"):
         make_masks({"w": torch.ones(3)}, 0.5, "row")
 
 

@@ -1,0 +1,53 @@
+"""How many weights each layer gives up, where the scope decides that and not the scores."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+def allocate(shapes: Shapes, sparsity: float, gone: Mapping[str, int] | None = None) -> dict[str, int]:
+    """Weights removed from each layer by Erdős–Rényi-kernel allocation, ``round(sparsity * n)`` in all.
+
+    A layer's density is proportional to the sum of its sides over their product, kernels included, and at most 1: large
+    layers give up more (Mocanu et al. 2018, arXiv:1707.04780; Evci et al. 2020, arXiv:1911.11134). ``gone`` were
+    removed earlier: no layer gets below that, and what is too much is taken from the other layers, the last first.
+    """
+    sizes = {name: math.prod(shape) for name, shape in shapes.items()}
+    gone = dict.fromkeys(sizes, 0) | dict(gone or {})
+    wanted = max(round(sparsity * sum(sizes.values())), sum(gone.values()))
+    density = erk_densities(shapes, sparsity)
+    exact = {name: (1 - density[name]) * n for name, n in sizes.items()}
+    removed = {name: max(math.floor(exact[name]), gone[name]) for name in sizes}
+    # what rounding left over goes to the largest remainders, the first of equals
+    by_remainder = sorted(sizes, key=lambda name: math.floor(exact[name]) - exact[name])
+    while (missing := wanted - sum(removed.values())) > 0:
+        for name in by_remainder:
+            if missing > 0 and removed[name] < sizes[name]:
+                removed[name] += 1
+                missing -= 1
+    for name in reversed(sizes):
+        excess = sum(removed.values()) - wanted
+        removed[name] -= min(max(excess, 0), removed[name] - gone[name])
+    return removed
+
+
+def erk_densities(shapes: Shapes, sparsity: float) -> dict[str, float]:
+    """Share of each layer's weights that is kept, in [0, 1], so that ``1 - sparsity`` of all are.
+
+    Layers whose density would be above 1 stay dense, and the others share what is left.
+    """
+    sizes = {name: math.prod(shape) for name, shape in shapes.items()}
+    raw = {name: sum(shape) / n if n else 0.0 for (name, shape), n in zip(shapes.items(), sizes.values(), strict=True)}
+    budget = (1 - sparsity) * sum(sizes.values())
+    dense: set[str] = set()
+    while True:
+        rest = [name for name in sizes if name not in dense]
+        weighed = sum(raw[name] * sizes[name] for name in rest)
+        scale = (budget - sum(sizes[name] for name in dense)) / weighed if weighed else 0.0
+        full = {name for name in rest if scale * raw[name] > 1}
+        if not full:
+            return {name: 1.0 if name in dense else scale * raw[name] for name in sizes}
+        dense |= full

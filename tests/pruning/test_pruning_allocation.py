@@ -1,0 +1,134 @@
+"""Erdős–Rényi-kernel allocation: by hand, against another way of solving it, and what every allocation keeps."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+import prune_core as pc
+from prune_core.pruning import WeightIndex, allocate, erk_densities, prunable
+
+SHAPES = st.lists(
+    st.one_of(
+        st.tuples(st.integers(1, 60), st.integers(1, 60)),
+        st.tuples(st.integers(1, 20), st.integers(1, 20), st.integers(1, 5), st.integers(1, 5)),
+    ),
+    min_size=1,
+    max_size=6,
+).map(lambda shapes: {f"l{i}": shape for i, shape in enumerate(shapes)})
+
+
+def test_by_hand():
+    # 20x30: (20 + 30) / 600 = 1/12; 10x20: 30 / 200 = 3/20. With density e·raw the kept weights are e·50 and e·30,
+    # so at 80 % sparsity of 800 weights e = 160 / 80 = 2: densities 1/6 and 3/10, 100 and 60 weights kept
+    shapes = {"a": (20, 30), "b": (10, 20)}
+    assert erk_densities(shapes, 0.8) == pytest.approx({"a": 1 / 6, "b": 3 / 10})
+    assert allocate(shapes, 0.8) == {"a": 500, "b": 140}
+
+
+def test_a_kernel_counts_with_its_sides():
+    # 8x4x3x3: (8 + 4 + 3 + 3) / 288 = 1/16
+    density = erk_densities({"conv": (8, 4, 3, 3), "linear": (64, 64)}, 0.9)
+    assert density["conv"] / density["linear"] == pytest.approx((18 / 288) / (128 / 4096))
+
+
+def test_a_layer_that_would_be_more_than_dense_is_dense_and_the_others_share_the_rest():
+    # at 50 % of 1,004 weights 502 stay: 2x2 would have density e·1, 50x20 e·70/1000, kept e·4 + e·70 = 502, e = 6.8:
+    # so the small one is dense, and the other keeps 498 of 1,000
+    shapes = {"small": (2, 2), "large": (50, 20)}
+    assert erk_densities(shapes, 0.5) == pytest.approx({"small": 1.0, "large": 0.498})
+    assert allocate(shapes, 0.5) == {"small": 0, "large": 502}
+
+
+@given(SHAPES, st.floats(0, 0.999))
+def test_densities_are_those_of_a_search_for_the_scale(shapes, sparsity):
+    """The cap makes the total a rising function of one scale: bisection in float64 finds the same."""
+    raw = {n: sum(s) / math.prod(s) for n, s in shapes.items()}
+    budget = (1 - sparsity) * sum(math.prod(s) for s in shapes.values())
+    low, high = 0.0, 1e9
+    for _ in range(200):
+        middle = (low + high) / 2
+        kept = sum(min(1.0, middle * raw[n]) * math.prod(s) for n, s in shapes.items())
+        low, high = (middle, high) if kept < budget else (low, middle)
+    want = {n: min(1.0, high * raw[n]) for n in shapes}
+    assert erk_densities(shapes, sparsity) == pytest.approx(want, rel=1e-6, abs=1e-9)
+
+
+@given(SHAPES, st.floats(0, 0.999))
+def test_counts_are_exact_and_within_one_of_the_formula(shapes, sparsity):
+    removed = allocate(shapes, sparsity)
+    sizes = {n: math.prod(s) for n, s in shapes.items()}
+    assert sum(removed.values()) == round(sparsity * sum(sizes.values()))
+    density = erk_densities(shapes, sparsity)
+    for name, n in removed.items():
+        assert 0 <= n <= sizes[name]
+        assert abs(n - (1 - density[name]) * sizes[name]) <= 1 + 1e-6
+
+
+@given(SHAPES, st.lists(st.floats(0, 0.999), min_size=2, max_size=5).map(sorted))
+def test_along_a_schedule_no_layer_gets_anything_back(shapes, sparsities):
+    gone: dict[str, int] = dict.fromkeys(shapes, 0)
+    for sparsity in sparsities:
+        now = allocate(shapes, sparsity, gone)
+        assert all(now[n] >= gone[n] for n in shapes)
+        assert sum(now.values()) == max(round(sparsity * sum(map(math.prod, shapes.values()))), sum(gone.values()))
+        gone = now
+
+
+@pytest.mark.parametrize("sparsity", [0.0, 0.3, 0.9, 0.995])
+@pytest.mark.parametrize("values", ["normal", "equal"])
+def test_masks_and_index_do_what_it_says(sparsity, values):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(32, 40), nn.Linear(40, 5))
+    if values == "equal":
+        for w in prunable(model).values():
+            w.data.fill_(0.5)
+    weights = {n: w.detach().clone() for n, w in prunable(model).items()}
+    want = allocate({n: tuple(w.shape) for n, w in weights.items()}, sparsity)
+    masks = pc.prune_(model, sparsity, scope="erk")
+    assert {n: int((~m).sum()) for n, m in masks.items()} == want == WeightIndex(weights).removed_at(sparsity, "erk")
+    for name, mask in masks.items():  # in every layer the smallest go
+        if want[name] and want[name] < mask.numel():
+            assert float(weights[name].abs()[~mask].max()) <= float(weights[name].abs()[mask].min())
+
+
+def test_the_threshold_of_one_layer_moves_the_whole():
+    torch.manual_seed(0)
+    weights = {"a": torch.randn(40, 50), "b": torch.randn(20, 10)}
+    index = WeightIndex(weights)
+    for layer in weights:
+        threshold = float(weights[layer].abs().median())
+        sparsity = index.sparsity_for(threshold, "erk", layer)
+        assert index.removed_at(sparsity, "erk")[layer] == pytest.approx(weights[layer].numel() / 2, abs=1)
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        pc.Cubic(final=0.9, start=2, stop=10), pc.Linear(final=0.9, start=2, stop=10, every=3),
+        pc.Iterative(final=0.9, rounds=3, first=2, between=4), pc.OneShot(final=0.9, at=3),
+    ],
+    ids=lambda s: s.kind,
+)  # fmt: skip
+@pytest.mark.parametrize("scope", ["global", "layer", "erk"])
+def test_a_run_of_every_schedule_and_scope_ends_exactly_and_resumes_bitwise(schedule, scope, tmp_path):
+    exp = pc.Experiment(
+        data=pc.Digits(), model=pc.SmallCNN(), prune=pc.Pruning(scope=scope, schedule=schedule),
+        train=pc.Training(steps=12, batch_size=16),
+    )  # fmt: skip
+    whole = pc.run(exp)
+    sizes = {n: m.numel() for n, m in whole.masks.items()}
+    removed = sum(int((~m).sum()) for m in whole.masks.values())
+    want = sum(round(0.9 * n) for n in sizes.values()) if scope == "layer" else round(0.9 * sum(sizes.values()))
+    assert removed == want
+    control = pc.Control()
+    for event in pc.stream(exp, control, checkpoint=tmp_path / "run.pt"):
+        if isinstance(event, pc.StepEvent) and event.step == 5:
+            control.stop()
+    rest = [e for e in pc.stream(exp, checkpoint=tmp_path / "run.pt") if isinstance(e, pc.StepEvent)]
+    assert [e.loss for e in rest] == whole.history["loss"].tolist()[5:]
