@@ -18,6 +18,7 @@ from prune_core.clipping import (
     ClipStrategy,
     LayerNormClip,
     NormClip,
+    PerSampleClip,
     ValueClip,
     ZClip,
 )
@@ -171,6 +172,7 @@ __all__ = [
     "NormClip",
     "OneShot",
     "OwnershipLostError",
+    "PerSampleClip",
     "Pruning",
     "Random",
     "Regrowth",

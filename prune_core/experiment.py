@@ -135,6 +135,11 @@ class Experiment(Settings):
                 f"Training.batch_size must be at most {info.train}, the examples to train on, "
                 f"got {self.train.batch_size}."
             )
+        if self.clip is not None and self.clip.per_sample and self.train.precision == "float16":
+            raise ConfigError(
+                f"Training.precision must be 'float32' or 'bfloat16' with {type(self.clip).__name__}, because the "
+                "gradients of single examples are not scaled against underflow; got 'float16'."
+            )
         if self.prune is not None:
             self.prune.check(self.train.steps)
         return self
@@ -176,7 +181,7 @@ class Experiment(Settings):
 
     def unregistered(self) -> list[str]:
         """Names of parts that no registry knows: such an experiment runs, but cannot be written down."""
-        parts: list[Registered | None] = [self.data, self.model, self.clip]
+        parts: list[Registered | None] = [self.data, self.model, *(self.clip.parts if self.clip else ())]
         if self.prune is not None:
             parts += self.prune.parts
         return [p.registered_as for p in parts if isinstance(p, Registered) and not p.registered]

@@ -13,7 +13,7 @@ from typing import Literal
 
 import torch
 
-Purpose = Literal["data", "labels", "subset", "init", "batches", "masks", "scoring", "forward"]
+Purpose = Literal["data", "labels", "subset", "init", "batches", "masks", "scoring", "forward", "noise"]
 
 
 def derive(seed: int, purpose: Purpose, *more: int) -> int:

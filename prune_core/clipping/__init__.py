@@ -12,6 +12,7 @@ from prune_core.clipping.block_rms import BlockRMSClip  # isort: skip
 from prune_core.clipping.adaptive import AdaptiveClip  # isort: skip
 from prune_core.clipping.autoclip import AutoClip  # isort: skip
 from prune_core.clipping.zclip import ZClip  # isort: skip
+from prune_core.clipping.per_sample import PerSampleClip  # isort: skip
 from prune_core.clipping.chain import Chain  # isort: skip
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "FlatGradients",
     "LayerNormClip",
     "NormClip",
+    "PerSampleClip",
     "ScalingStrategy",
     "ValueClip",
     "ZClip",

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from prune_core.clipping.gradients import FlatGradients
 from prune_core.clipping.report import ClipReport, report_changed, report_scaled
@@ -27,6 +27,9 @@ class ClipStrategy(Registered):
     threshold_field: ClassVar[str] = "threshold"
     """The field that a slider moves in mid-run; with a dot where it is a member's own."""
 
+    per_sample: ClassVar[bool] = False
+    """Whether it clips each example's own gradient: such a member also gives ``check_model`` and ``gradient_``."""
+
     if TYPE_CHECKING:  # a property here would hide the field of that name that most members have
 
         @property
@@ -43,9 +46,30 @@ class ClipStrategy(Registered):
         """A copy with another threshold. Raises ConfigError outside its bounds."""
         return self.replace(**{self.threshold_field: value})
 
+    @property
+    def parts(self) -> list[Registered]:
+        """Itself, and every strategy within."""
+        return [self]
+
     def init_state(self) -> dict[str, Any]:
         """A fresh state for one run; empty unless a member remembers something."""
         return {}
+
+    def check_model(self, model: nn.Module, inputs: Tensor, targets: Tensor) -> None:
+        """Raise ConfigError where the gradient of ``model`` cannot be clipped; a run asks at its start."""
+
+    def gradient_(
+        self,
+        grads: FlatGradients,
+        model: nn.Module,
+        inputs: Tensor,
+        targets: Tensor,
+        *,
+        keep: Tensor | None,
+        generator: torch.Generator,
+    ) -> Tensor:
+        """Instead of ``backward()`` where ``per_sample``: fill ``grads`` from a batch and return its mean loss."""
+        raise NotImplementedError
 
     def clip_(
         self,

@@ -21,7 +21,7 @@ class FlatGradients:
 
     ``layers`` are views of it, one a parameter, flat, named by ``names``; parameter i spans ``offsets[i:i + 2]``.
     ``parameters`` are the parameters themselves where the caller has them: strategies that look at a layer's shape or
-    weights need them.
+    weights need them. ``clipped`` (n,) is there for strategies that clip before the average, and nowhere else.
     """
 
     def __init__(
@@ -32,6 +32,7 @@ class FlatGradients:
         self.offsets = offsets
         self.parameters = parameters
         self.layers = tuple(values[a:b] for a, b in pairwise(offsets))
+        self.clipped: Tensor | None = None
         self._before: FlatGradients | None = None
 
     def keep_before(self) -> FlatGradients:

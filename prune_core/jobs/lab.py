@@ -185,8 +185,8 @@ def _count(workers: int | None) -> int:
 
 def _check_known(experiment: Experiment) -> None:
     """Raise ConfigError for a part that the engine's workers cannot import: one from a notebook cell, say."""
-    prune = experiment.prune
-    parts = [experiment.data, experiment.model, experiment.clip, *(prune.parts if prune else ())]
+    clip, prune = experiment.clip, experiment.prune
+    parts = [experiment.data, experiment.model, *(clip.parts if clip else ()), *(prune.parts if prune else ())]
     known = ("prune_core", *place.plugins())
     for part in parts:
         module = type(part).__module__

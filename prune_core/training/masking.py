@@ -52,6 +52,11 @@ class RunMasks:
         """Whether anything was removed yet."""
         return self._keep is not None
 
+    @property
+    def keep(self) -> torch.Tensor | None:
+        """(n,) over all parameters, 0 where one was removed and else 1; None before anything was."""
+        return self._keep
+
     def target_at(self, step: int) -> float | None:
         """The sparsity the schedule wants after ``step`` updates if it changes there, else None."""
         schedule = self.pruning.schedule if self.pruning else None

@@ -15,7 +15,7 @@ from prune_core.clipping import ClipReport, measure
 from prune_core.errors import CheckpointError
 from prune_core.events import STEP_FIELDS, DoneEvent, EvalEvent, InterventionEvent, MaskEvent, SnapshotEvent
 from prune_core.experiment import Experiment
-from prune_core.seeding import global_seed
+from prune_core.seeding import generator, global_seed
 from prune_core.training.batches import Batches
 from prune_core.training.beginning import by_step, draws, pick_device, start_of
 from prune_core.training.checkpoint import Checkpoint, load_weights_
@@ -59,6 +59,8 @@ class RunState:
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=train.precision == "float16")
         self.clip = experiment.clip
         self.clip_state = self.clip.init_state() if self.clip is not None else {}
+        if self.clip is not None and self.clip.per_sample:
+            self.clip.check_model(self.model, *self.data.train_batch(torch.arange(2, device=self.device)))
         self.batches = Batches(info.train, train.batch_size, train.seed, self.device)
         self.step = 0  # updates made
         self.seen = 0  # rows that hold finite numbers: more than ``step`` once the run fell back
@@ -94,15 +96,14 @@ class RunState:
             if precision != "float32"
             else nullcontext()
         )
-        with chance, mixed:
-            loss = F.cross_entropy(self.model(x), y)
-        if self.scaler.is_enabled():
-            self.scaler.scale(loss).backward()
-            self.flat.gather_()
-            self.scaler.unscale_(self.optimizer)
+        if self.clip is not None and self.clip.per_sample:
+            noise = generator(self.experiment.train.seed, "noise", step, device=self.device)
+            with chance, mixed:
+                loss = self.clip.gradient_(grads, self.model, x, y, keep=self.masks.keep, generator=noise)
         else:
-            loss.backward()
-            self.flat.gather_()
+            with chance, mixed:
+                loss = F.cross_entropy(self.model(x), y)
+            self._backward_(loss)
         self.masks.see_gradients_(step)
         self.masks.mask_gradients_()
         self.masks.follow_()
@@ -114,6 +115,15 @@ class RunState:
         )
         self._report = report if look else None
         return self._write_row(step, loss.detach(), report)
+
+    def _backward_(self, loss: torch.Tensor) -> None:
+        if self.scaler.is_enabled():
+            self.scaler.scale(loss).backward()
+            self.flat.gather_()
+            self.scaler.unscale_(self.optimizer)
+        else:
+            loss.backward()
+            self.flat.gather_()
 
     def update(self) -> None:
         """Move the weights along the gradient; removed ones stay exactly 0."""

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from prune_core.clipping import ClipStrategy, FlatGradients
+from prune_core.clipping import ClipReport, ClipStrategy, FlatGradients
 from prune_core.errors import ConfigError
 
 ENTRIES = list(ClipStrategy.registry)
@@ -24,10 +24,12 @@ def strategy(request) -> ClipStrategy:
 def network(seed: int = 0, scale: float = 1.0) -> nn.Module:
     torch.manual_seed(seed)
     model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 10))
-    model(torch.randn(8, 1, 8, 8)).square().sum().backward()
+    model.batch = torch.randn(8, 1, 8, 8), torch.zeros(8)
+    model(model.batch[0]).square().sum().backward()
     peak = max(float(p.grad.abs().max()) for p in model.parameters())
     for p in model.parameters():
         p.grad.mul_(scale / peak)
+    model.loss = lambda output, _: 8 * scale / peak * output.square().sum()  # of one example; the mean over 8 is that
     return model
 
 
@@ -35,15 +37,28 @@ def gradients(model: nn.Module) -> torch.Tensor:
     return torch.cat([p.grad.reshape(-1) for p in model.parameters()])
 
 
-def flat(model: nn.Module) -> FlatGradients:
-    return FlatGradients.gather(model.named_parameters())
+def flat(strategy: ClipStrategy, model: nn.Module) -> FlatGradients:
+    grads = FlatGradients.gather(model.named_parameters())
+    if strategy.per_sample:
+        strategy.gradient_(grads, model, *model.batch, loss=model.loss)
+    return grads
+
+
+def clip(strategy: ClipStrategy, model: nn.Module, state: dict | None = None) -> ClipReport:
+    """As ``clip_`` does; a strategy that clips the gradient of each example is given the examples."""
+    if not strategy.per_sample:
+        return strategy.clip_(model.named_parameters(), state)
+    grads = flat(strategy, model)
+    report = strategy.clip_flat_(grads, strategy.init_state() if state is None else state)
+    grads.scatter_()
+    return report
 
 
 @pytest.mark.parametrize("scale", SCALES)
 def test_the_report_says_what_happened(strategy, scale):
     model = network(scale=scale)
-    before = gradients(model).double()
-    report = strategy.clip_(model.named_parameters())
+    before = flat(strategy, model).values.double()
+    report = clip(strategy, model)
     after = gradients(model).double()
     assert float(report.norm_before) == pytest.approx(float(before.norm()), rel=2e-6)
     assert float(report.norm_after) == pytest.approx(float(after.norm()), rel=2e-6)
@@ -55,8 +70,8 @@ def test_the_report_says_what_happened(strategy, scale):
 @pytest.mark.parametrize("scale", SCALES)
 def test_the_report_by_layer_says_what_happened(strategy, scale):
     model = network(scale=scale)
-    before = [p.grad.double().reshape(-1).clone() for p in model.parameters()]
-    report = strategy.clip_(model.parameters())
+    before = [layer.double().clone() for layer in flat(strategy, model).layers]
+    report = clip(strategy, model)
     for i, (a, p) in enumerate(zip(before, model.parameters(), strict=True)):
         b = p.grad.double().reshape(-1)
         assert float(report.layer_norm_before[i]) == pytest.approx(float(a.norm()), rel=2e-6)
@@ -67,8 +82,10 @@ def test_the_report_by_layer_says_what_happened(strategy, scale):
 
 @pytest.mark.parametrize("scale", SCALES)
 def test_it_never_lengthens_and_the_cosine_is_one(strategy, scale):
-    report = strategy.clip_(network(scale=scale).parameters())
-    assert float(report.norm_after) <= float(report.norm_before) * (1 + 1e-6)
+    """A mean of clipped gradients may be longer than the plain mean in which examples cancel; never than the limit."""
+    report = clip(strategy, network(scale=scale))
+    limit = strategy.threshold if strategy.per_sample else float(report.norm_before)
+    assert float(report.norm_after) <= limit * (1 + 1e-6)
     assert -1 <= float(report.cosine) <= 1 and 0 <= float(report.changed) <= 1
     assert bool((report.layer_cosine.abs() <= 1).all())
 
@@ -76,7 +93,7 @@ def test_it_never_lengthens_and_the_cosine_is_one(strategy, scale):
 def test_parameters_keep_number_shape_and_values(strategy):
     model = network()
     before = {k: v.clone() for k, v in model.state_dict().items()}
-    strategy.clip_(model.parameters())
+    clip(strategy, model)
     assert {k: v.shape for k, v in model.state_dict().items()} == {k: v.shape for k, v in before.items()}
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
     assert all(p.grad.shape == p.shape for p in model.parameters())
@@ -84,22 +101,22 @@ def test_parameters_keep_number_shape_and_values(strategy):
 
 def test_twice_from_the_same_start_is_bitwise_equal(strategy):
     first, second = network(scale=3.0), network(scale=3.0)
-    a, b = strategy.clip_(first.parameters()), strategy.clip_(second.parameters())
+    a, b = clip(strategy, first), clip(strategy, second)
     assert torch.equal(gradients(first), gradients(second))
     assert torch.equal(a.overall, b.overall) and torch.equal(a.by_layer, b.by_layer)
 
 
 def test_the_flat_form_does_the_same(strategy):
     model = network(scale=3.0)
-    grads = flat(model)
+    grads = flat(strategy, model)
     strategy.clip_flat_(grads, strategy.init_state(), layers=False)
-    strategy.clip_(model.parameters())
+    clip(strategy, model)
     assert torch.equal(grads.values, gradients(model))
 
 
 def test_the_state_goes_through_a_checkpoint(strategy):
     state = strategy.init_state()
-    grads = [flat(network(seed, scale=3.0)) for seed in range(4)]
+    grads = [flat(strategy, network(seed, scale=3.0)) for seed in range(4)]
     for g in grads[:2]:
         strategy.clip_flat_(g, state)
     file = io.BytesIO()
@@ -108,6 +125,7 @@ def test_the_state_goes_through_a_checkpoint(strategy):
     loaded = torch.load(file, weights_only=True)
     for g in grads[2:]:
         twin = FlatGradients(g.values.clone(), g.names, g.offsets, g.parameters)
+        twin.clipped = g.clipped
         strategy.clip_flat_(g, state)
         strategy.clip_flat_(twin, loaded)
         assert torch.equal(g.values, twin.values)
@@ -116,7 +134,7 @@ def test_the_state_goes_through_a_checkpoint(strategy):
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
 @pytest.mark.parametrize("where", [0, 17, -1])
 def test_a_gradient_that_is_not_finite_is_never_hidden(strategy, bad, where):
-    grads = flat(network())
+    grads = flat(strategy, network())
     grads.values[where] = bad
     report = strategy.clip_flat_(grads, strategy.init_state())
     assert not torch.isfinite(report.norm_before) and not torch.isfinite(report.cosine)
@@ -126,7 +144,8 @@ def test_a_gradient_of_zeros_stays(strategy):
     model = network()
     for p in model.parameters():
         p.grad.zero_()
-    report = strategy.clip_(model.parameters())
+    model.loss = lambda output, _: 0 * output.sum()
+    report = clip(strategy, model)
     assert report.overall.tolist() == [0, 0, 0, 1] and not gradients(model).any()
 
 
@@ -145,8 +164,8 @@ def test_a_smaller_threshold_leaves_less(strategy):
     for threshold in (0.01, 0.1):
         moved, state = strategy.with_threshold(threshold), strategy.init_state()
         for step in range(30):
-            moved.clip_(network(step, scale=1 + step / 30).parameters(), state)
-        left.append(float(moved.clip_(network(scale=9.0).parameters(), state).norm_after))
+            clip(moved, network(step, scale=1 + step / 30), state)
+        left.append(float(clip(moved, network(scale=9.0), state).norm_after))
     assert left[0] < left[1]
 
 

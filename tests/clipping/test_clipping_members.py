@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+import prune_core as pc
 from prune_core.clipping import (
     AdaptiveClip,
     AutoClip,
@@ -249,6 +250,16 @@ def test_chains_nest_and_each_member_keeps_its_own_state():
     for clip in (AutoClip(percentile=50), ZClip(warmup=1), AutoClip(percentile=90)):
         expected = norms_left(clip, expected)
     assert norms_left(nested, norms) == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_member_that_no_registry_knows_is_named_before_it_is_written_down():
+    class Mine(ValueClip):
+        """Known to nobody."""
+
+    exp = pc.Experiment(data=pc.Moons(), model=pc.MLP(), clip=Chain(first=Chain(second=Mine())))
+    assert [name.rpartition(".")[2] for name in exp.unregistered()] == ["Mine)"]
+    with pytest.raises(ConfigError, match=r"Mine.*cannot be written down"):
+        exp.to_dict()
 
 
 def test_a_chains_mistakes_name_the_members_field():
