@@ -15,6 +15,7 @@ page = st.navigation(
             st.Page("pages/prune.py", title="Prune", icon=":material/compress:"),
         ],
         "Look back": [st.Page("pages/runs.py", title="Runs", icon=":material/table_rows:")],
+        "Look up": [st.Page("pages/methods.py", title="Methods", icon=":material/menu_book:")],
     },
     expanded=True,
 )

@@ -1,0 +1,275 @@
+"""Tiny pictures of what each method does, drawn by the method itself on a network of two small layers.
+
+They are images in the page's own colours: forty of them cost less than one chart.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from html import escape
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from prune_core.clipping import ClipStrategy, PerSampleClip
+from prune_core.errors import ConfigError
+from prune_core.figures.palette import IDEAS, Theme, palette
+from prune_core.figures.words import number, percent
+from prune_core.pruning import Criterion, Evidence, Regrowth, Schedule, choose_masks, make_masks, one_batch, prunable
+from prune_core.pruning.regrowth import exchange
+from prune_core.registry import Registered
+from prune_core.seeding import generator
+
+WIDTH, HEIGHT = 300, 84  # of the drawing; it is as wide as its column
+SHARE = 0.5  # removed in the pictures of criteria
+ORDINARY, SPIKE = 30, 4.0  # steps that a strategy sees before the one that is drawn, and how much longer that one is
+GENTLE = (0.15, 0.9)  # of its length that is left: a change that can be seen
+TRIED = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)  # other thresholds
+
+
+@dataclass(frozen=True)
+class Picture:
+    """``svg`` has the ideas' names where colours go; it is empty where ``words`` say why there is nothing to draw."""
+
+    svg: str
+    words: str
+
+    def html(self, theme: Theme) -> str:
+        """As an image in the theme's colours: pages let no drawing through that is not one."""
+        colours, drawn = palette(theme), self.svg
+        for name in (*IDEAS, "muted"):
+            drawn = drawn.replace(f"{{{name}}}", str(getattr(colours, name)))
+        data = base64.b64encode(drawn.encode()).decode()
+        return f'<img class="lab-method" src="data:image/svg+xml;base64,{data}" alt="{escape(self.words)}">'
+
+
+def picture(method: type[Registered]) -> Picture:
+    """What the method does with its default settings; made once a process."""
+    kept: Hashable = method
+    return _made(kept)
+
+
+@cache
+def _made(method: Any) -> Picture:
+    try:
+        value = method()
+        if isinstance(value, ClipStrategy):
+            return _clipping(value)
+        if isinstance(value, Criterion):
+            return _criterion(value)
+        if isinstance(value, Regrowth):
+            return _regrowth(value)
+        return _schedule(value)
+    except (ConfigError, RuntimeError, TypeError) as error:  # people's own methods may want more than two layers
+        return Picture("", f"No picture: {str(error).splitlines()[0]}")
+
+
+# --- the network that all are tried on --------------------------------------------------------------------------------
+def _network() -> tuple[nn.Module, tuple[Tensor, Tensor]]:
+    """Two layers of 6 by 8 and 8 by 6 weights, the second one smaller by half, and 48 examples."""
+    draw = generator(7, "init")
+    first, second = nn.Linear(6, 8, bias=False), nn.Linear(8, 6, bias=False)
+    for layer, scale in ((first, 0.6), (second, 0.3)):
+        layer.weight.data = scale * torch.randn(layer.weight.shape, generator=draw)
+    model = nn.Sequential(first, nn.ReLU(), second)
+    inputs = torch.randn(48, 6, generator=draw) * torch.tensor([2.0, 0.3, 1.0, 1.0, 0.2, 1.5])
+    return model, (inputs, inputs.argmax(1))
+
+
+def _gradient(model: nn.Module, batch: tuple[Tensor, Tensor]) -> None:
+    model.zero_grad()
+    F.cross_entropy(model(batch[0]), batch[1]).backward()
+
+
+# --- clipping ---------------------------------------------------------------------------------------------------------
+def _clipping(strategy: ClipStrategy) -> Picture:
+    clipped = _clipped(strategy)
+    if not GENTLE[0] <= clipped.left <= GENTLE[1]:  # too much or too little to see: another threshold shows it better
+        others = [strategy.with_threshold(t) for t in TRIED if _allows(strategy, t)]
+        found = [clipped, *map(_clipped, others)]
+        clipped = min((c for c in found if c.changed), key=lambda c: abs(c.left - 0.5), default=clipped)
+    before, after, used = clipped.before, clipped.after, clipped.strategy
+    bars = [
+        _bars(before[i::2][:20], after[i::2][:20], i * WIDTH / 2, max(map(abs, before)) or 1.0, f"layer {i + 1}")
+        for i in (0, 1)
+    ]
+    longer = "" if isinstance(strategy, PerSampleClip) else f" {SPIKE:g} times as long as usual"
+    words = (
+        f"A gradient{longer}, before (grey) and after: {percent(clipped.changed, 0)} of the entries changed, "
+        f"norm {number(_norm(before))} → {number(_norm(after))}, with {_label(used)} {number(used.threshold)}."
+    )
+    return Picture(_svg("".join(bars)), words)
+
+
+@dataclass(frozen=True)
+class Clipped:
+    """Entries before and after, those of the two layers taking turns, and the share that changed."""
+
+    before: list[float]
+    after: list[float]
+    changed: float
+    strategy: ClipStrategy
+
+    @property
+    def left(self) -> float:
+        """How long the gradient still is, as a share."""
+        return _norm(self.after) / (_norm(self.before) or 1.0)
+
+
+def _clipped(strategy: ClipStrategy) -> Clipped:
+    model, batch = _network()
+    _gradient(model, batch)
+    if isinstance(strategy, PerSampleClip):  # it makes the gradient itself, from each example's own
+        before = _entries(model)
+        report = strategy.clip_model_(model, *batch)
+        return Clipped(before, _entries(model), float(report.changed), strategy)
+    usual = [p.grad.clone() for p in model.parameters() if p.grad is not None]
+    state = strategy.init_state()
+    lengths = 1 + 0.2 * torch.randn(ORDINARY, generator=generator(7, "masks"))
+    for scale in (*lengths.tolist(), SPIKE):
+        for p, g in zip(model.parameters(), usual, strict=True):
+            p.grad = abs(scale) * g
+        before = _entries(model)
+        report = strategy.clip_(model.named_parameters(), state)
+    return Clipped(before, _entries(model), float(report.changed), strategy)
+
+
+def _entries(model: nn.Module) -> list[float]:
+    return torch.stack([p.grad.reshape(-1) for p in model.parameters() if p.grad is not None], 1).reshape(-1).tolist()
+
+
+def _norm(values: Sequence[float]) -> float:
+    return math.sqrt(sum(v * v for v in values))
+
+
+def _allows(strategy: ClipStrategy, threshold: float) -> bool:
+    try:
+        strategy.with_threshold(threshold)
+    except ConfigError:
+        return False
+    return True
+
+
+def _bars(before: Sequence[float], after: Sequence[float], x: float, most: float, name: str) -> str:
+    wide = (WIDTH / 2 - 12) / len(before)
+    middle, high = 36.0, 34.0
+    found = [_text(x + 4, HEIGHT - 2, name)]
+    for i, (a, b) in enumerate(zip(before, after, strict=True)):
+        at = x + 4 + i * wide
+        for value, colour, opacity in ((a, "baseline", 0.45), (b, "clipping", 1.0)):
+            tall = max(abs(value) / most * high, 0.5)
+            found.append(_rect(at, middle - (tall if value > 0 else 0), wide - 1.5, tall, colour, opacity))
+    return "".join(found)
+
+
+# --- criteria and regrowth --------------------------------------------------------------------------------------------
+def _criterion(criterion: Criterion) -> Picture:
+    model, batch = _network()
+    weights = {n: w.detach() for n, w in prunable(model).items()}
+    _gradient(model, batch)
+    moved = {n: -w.detach() * w.grad for n, w in prunable(model).items() if w.grad is not None}
+    model.zero_grad()
+
+    def look(masks: Any) -> Evidence:
+        draw = generator(7, "masks")
+        batches = one_batch(*batch)
+        return Evidence(weights, model=model, batches=batches, masks=masks, generator=draw, movement=moved)
+
+    masks = choose_masks(criterion, SHARE, lambda s, share, keep: make_masks(s, share, "global", keep=keep), look)
+    left = ", ".join(f"{int(m.sum())} of {m.numel()}" for m in masks.values())
+    words = f"Two layers pruned to {percent(SHARE, 0)}: darker is larger, an empty frame is gone; {left} are left."
+    return Picture(_svg(_matrices(weights, {n: m.float() for n, m in masks.items()})), words)
+
+
+def _regrowth(regrowth: Regrowth) -> Picture:
+    model, batch = _network()
+    weights = {n: w.detach() for n, w in prunable(model).items()}
+    _gradient(model, batch)
+    gradients = {n: w.grad for n, w in prunable(model).items()}
+    masks = make_masks({n: w.abs() for n, w in weights.items()}, SHARE, "layer")
+    draw = generator(7, "masks")
+    share = regrowth.share
+    found = exchange(weights, masks, share, lambda n: regrowth.grow(weights[n], gradients[n], draw))
+    shown = {n: torch.where(found[n] & ~masks[n], 2.0, found[n].float()) for n in found}  # 2: has come back
+    grown = sum(int((found[n] & ~masks[n]).sum()) for n in found)
+    words = (
+        f"Two layers, {percent(SHARE, 0)} removed, after one exchange of {percent(share, 0)} of what was left: "
+        f"{grown} weights have come back (purple), as many have gone."
+    )
+    return Picture(_svg(_matrices(weights, shown)), words)
+
+
+def _matrices(weights: dict[str, Tensor], kept: dict[str, Tensor]) -> str:
+    found, x = [], 4.0
+    for i, (name, weight) in enumerate(weights.items()):
+        rows, columns = weight.shape
+        side = 66 / rows
+        wide = (WIDTH / 2 - 12) / columns
+        most = float(weight.abs().max()) or 1.0
+        for r in range(rows):
+            for c in range(columns):
+                stays, size = float(kept[name][r, c]), float(weight[r, c].abs()) / most
+                colour = "both" if stays == 2 else "pruning"
+                strength = (1.0 if stays == 2 else 0.25 + 0.75 * size) if stays else 0.0
+                at = (x + c * wide, r * side + 1, wide - 1.5, side - 1.5)
+                found.append(_rect(*at, colour, strength, frame=not stays))
+        found.append(_text(x, HEIGHT - 2, f"layer {i + 1}"))
+        x += WIDTH / 2
+    return "".join(found)
+
+
+# --- schedules --------------------------------------------------------------------------------------------------------
+def _schedule(schedule: Schedule) -> Picture:
+    steps = max(int(schedule.end * 1.3), 20)
+    at = sorted({round(i * steps / 240) for i in range(241)})
+    points: list[tuple[float, float]] = []
+    last = 0.0
+    for step in at:
+        share = schedule(step)
+        x = 4 + (WIDTH - 8) * step / steps
+        if share != last and points and (share - last) > 0.02:  # a jump is drawn upright
+            points.append((x, 68 - 62 * last))
+        points.append((x, 68 - 62 * share))
+        last = share
+    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    area = f"4,68 {line} {WIDTH - 4},68"
+    drawn = (
+        f'<polygon points="{area}" style="fill:{{pruning}};fill-opacity:0.15"/>'
+        f'<polyline points="{line}" style="fill:none;stroke:{{pruning}};stroke-width:2"/>'
+        + _text(4, HEIGHT - 2, "step 0")
+        + _text(WIDTH - 4, HEIGHT - 2, f"step {steps}", anchor="end")
+    )
+    words = (
+        f"Share of the weights removed over {steps} steps, up to {percent(schedule.final, 0)} at step {schedule.end}."
+    )
+    return Picture(_svg(drawn), words)
+
+
+# --- svg --------------------------------------------------------------------------------------------------------------
+def _svg(inside: str) -> str:
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" width="{2 * WIDTH}" height="{2 * HEIGHT}" '
+        f'xmlns="http://www.w3.org/2000/svg">{inside}</svg>'
+    )
+
+
+def _rect(x: float, y: float, w: float, h: float, colour: str, opacity: float, frame: bool = False) -> str:
+    edge = f";stroke:{{{colour}}};stroke-opacity:0.35;stroke-width:0.8" if frame else ""
+    style = f"fill:{{{colour}}};fill-opacity:{opacity:.2f}{edge}"
+    return f'<rect x="{x:.1f}" y="{y:.1f}" width="{w:.1f}" height="{h:.1f}" style="{style}"/>'
+
+
+def _text(x: float, y: float, text: str, anchor: str = "start") -> str:
+    style = f"fill:{{muted}};font-family:sans-serif;font-size:10px;text-anchor:{anchor}"
+    return f'<text x="{x:.1f}" y="{y:.1f}" style="{style}">{text}</text>'
+
+
+def _label(strategy: ClipStrategy) -> str:
+    fields = type(strategy).fields()
+    return next((s.label for s in fields if s.name == strategy.threshold_field), "threshold").lower()
