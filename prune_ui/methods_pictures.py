@@ -26,7 +26,7 @@ from prune_core.pruning.regrowth import exchange
 from prune_core.registry import Registered
 from prune_core.seeding import generator
 
-WIDTH, HEIGHT = 300, 84  # of the drawing; it is as wide as its column
+WIDTH, HEIGHT = 360, 104  # of the drawing; it is as wide as its column
 SHARE = 0.5  # removed in the pictures of criteria
 ORDINARY, SPIKE = 30, 4.0  # steps that a strategy sees before the one that is drawn, and how much longer that one is
 GENTLE = (0.15, 0.9)  # of its length that is left: a change that can be seen
@@ -72,13 +72,13 @@ def _made(method: Any) -> Picture:
 
 # --- the network that all are tried on --------------------------------------------------------------------------------
 def _network() -> tuple[nn.Module, tuple[Tensor, Tensor]]:
-    """Two layers of 6 by 8 and 8 by 6 weights, the second one smaller by half, and 48 examples."""
+    """Two layers of 8 by 6 and 6 by 8 weights, those of the second larger, and 48 examples."""
     draw = generator(7, "init")
     first, second = nn.Linear(6, 8, bias=False), nn.Linear(8, 6, bias=False)
-    for layer, scale in ((first, 0.6), (second, 0.3)):
+    for layer, scale in ((first, 0.5), (second, 0.8)):
         layer.weight.data = scale * torch.randn(layer.weight.shape, generator=draw)
     model = nn.Sequential(first, nn.ReLU(), second)
-    inputs = torch.randn(48, 6, generator=draw) * torch.tensor([2.0, 0.3, 1.0, 1.0, 0.2, 1.5])
+    inputs = torch.randn(48, 6, generator=draw) * torch.tensor([1.2, 0.7, 1.0, 1.0, 0.6, 1.3])
     return model, (inputs, inputs.argmax(1))
 
 
@@ -158,7 +158,7 @@ def _allows(strategy: ClipStrategy, threshold: float) -> bool:
 
 def _bars(before: Sequence[float], after: Sequence[float], x: float, most: float, name: str) -> str:
     wide = (WIDTH / 2 - 12) / len(before)
-    middle, high = 36.0, 34.0
+    middle, high = 45.0, 43.0
     found = [_text(x + 4, HEIGHT - 2, name)]
     for i, (a, b) in enumerate(zip(before, after, strict=True)):
         at = x + 4 + i * wide
@@ -183,7 +183,7 @@ def _criterion(criterion: Criterion) -> Picture:
 
     masks = choose_masks(criterion, SHARE, lambda s, share, keep: make_masks(s, share, "global", keep=keep), look)
     left = ", ".join(f"{int(m.sum())} of {m.numel()}" for m in masks.values())
-    words = f"Two layers pruned to {percent(SHARE, 0)}: darker is larger, an empty frame is gone; {left} are left."
+    words = f"Two layers pruned to {percent(SHARE, 0)}: the fuller the larger, an empty frame is gone; {left} are left."
     return Picture(_svg(_matrices(weights, {n: m.float() for n, m in masks.items()})), words)
 
 
@@ -209,7 +209,7 @@ def _matrices(weights: dict[str, Tensor], kept: dict[str, Tensor]) -> str:
     found, x = [], 4.0
     for i, (name, weight) in enumerate(weights.items()):
         rows, columns = weight.shape
-        side = 66 / rows
+        side = 86 / rows
         wide = (WIDTH / 2 - 12) / columns
         most = float(weight.abs().max()) or 1.0
         for r in range(rows):
@@ -234,11 +234,11 @@ def _schedule(schedule: Schedule) -> Picture:
         share = schedule(step)
         x = 4 + (WIDTH - 8) * step / steps
         if share != last and points and (share - last) > 0.02:  # a jump is drawn upright
-            points.append((x, 68 - 62 * last))
-        points.append((x, 68 - 62 * share))
+            points.append((x, 86 - 80 * last))
+        points.append((x, 86 - 80 * share))
         last = share
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-    area = f"4,68 {line} {WIDTH - 4},68"
+    area = f"4,86 {line} {WIDTH - 4},86"
     drawn = (
         f'<polygon points="{area}" style="fill:{{pruning}};fill-opacity:0.15"/>'
         f'<polyline points="{line}" style="fill:none;stroke:{{pruning}};stroke-width:2"/>'

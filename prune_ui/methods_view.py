@@ -20,7 +20,7 @@ from prune_ui.methods_pictures import picture
 from prune_ui.session import Key
 
 PAGE = "methods"
-COLUMNS = 3
+COLUMNS = 2
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,7 @@ def show() -> None:
             "Find", key=TEXT.name, placeholder="a name, an idea, an author ...", icon=":material/search:", width=320
         )
         titles = {ALL: "All", **{f.name: f.title for f in FAMILIES}}
-        st.segmented_control(
-            "What", list(titles), key=FAMILY.name, required=True, format_func=lambda name: titles.get(name, name)
-        )
+        st.pills("What", list(titles), key=FAMILY.name, required=True, format_func=lambda name: titles.get(name, name))
     session.write_link(PAGE, {"find": TEXT.get(), "family": "" if FAMILY.get() == ALL else FAMILY.get()})
     found = [(family, entries) for family in FAMILIES if (entries := matching(family, TEXT.get(), FAMILY.get()))]
     if not found:
