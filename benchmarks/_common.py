@@ -31,15 +31,26 @@ class Ratio:
     rounds: int
 
 
-def paired(ours: Callable[[], object], peer: Callable[[], object], *, rounds: int = 9, warm: int = 1) -> Ratio:
-    """Time both sides ``rounds`` times. A result above 1 means that ``ours`` is faster."""
+def paired(
+    ours: Callable[[], object],
+    peer: Callable[[], object],
+    *,
+    rounds: int = 9,
+    warm: int = 1,
+    prepare: Callable[[], object] = lambda: None,
+) -> Ratio:
+    """Time both sides ``rounds`` times. A result above 1 means that ``ours`` is faster.
+
+    ``prepare`` runs before every call of either side, outside the clock.
+    """
     for _ in range(warm):
-        ours(), peer()
+        prepare(), ours(), peer()
     seconds: dict[str, list[float]] = {"ours": [], "peer": []}
     sides = [("ours", ours), ("peer", peer)]
     for _ in range(rounds):
         for name, side in sides:
             gc.collect()
+            prepare()
             began = time.perf_counter()
             side()
             seconds[name].append(time.perf_counter() - began)
