@@ -31,6 +31,7 @@ SCOPE: Key[str] = Key("prune/scope", "global")
 SPARSITY: Key[float] = Key("prune/sparsity", DEFAULT)
 THRESHOLD: Key[float] = Key("prune/threshold", 0.0)
 LAYER: Key[str] = Key("prune/layer", "")
+RECALIBRATE: Key[bool] = Key("prune/recalibrate", True)
 SAID: Key[str] = Key("prune/said", "")
 LOST: Key[str] = Key("prune/lost", "")
 """The run of a link that cannot be shown: said until another is chosen."""
@@ -65,7 +66,8 @@ class Source:
     def request(self, **more: object) -> PreviewRequest:
         """A question about it."""
         criterion = Criterion.registry[CRITERION.get()].cls()
-        values: dict[str, object] = {"criterion": criterion, "scope": SCOPE.get(), "layer": LAYER.get(), **more}
+        values: dict[str, object] = {"criterion": criterion, "scope": SCOPE.get(), "layer": LAYER.get()}
+        values |= {"recalibrate": RECALIBRATE.get(), **more}
         if self.run:
             return PreviewRequest(run=self.run, **values)  # type: ignore[arg-type]
         model = Torchvision(architecture=self.architecture, weights=self.weights)  # type: ignore[arg-type]
@@ -94,6 +96,7 @@ def open_link() -> None:
     for name, key in TEXTS.items():
         if (value := params.get(name)) is not None and (name == "layer" or value in known[name]):
             key.set(value)
+    RECALIBRATE.set(params.get("recalibrate") != "off")
     try:
         share = float(params.get("sparsity", ""))
     except ValueError:
@@ -117,6 +120,7 @@ def keep_link(source: Source | None) -> None:
             "scope": SCOPE.get(),
             "layer": LAYER.get(),
             "sparsity": f"{SPARSITY.get():.4g}",
+            "recalibrate": "" if RECALIBRATE.get() else "off",
         },
     )
 

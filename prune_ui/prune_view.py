@@ -103,6 +103,13 @@ def _page(growing: bool) -> None:
     headline.html(_lesson(reply))
     if source.removed > 0:
         st.caption(f"This run removed {percent(source.removed)} while it trained; those weights stay at zero.")
+    if reply.normalised and reply.accuracy is not None:
+        state.RECALIBRATE.set(state.RECALIBRATE.get())  # a widget's value is forgotten on another page
+        st.toggle(
+            "Measure normalisation anew", key=state.RECALIBRATE.name,
+            help="Mean and variance of every batch normalisation are taken anew from 512 training examples under the "
+            "mask; those of the dense network do not fit a pruned one.",
+        )  # fmt: skip
     more = _pictures(source, reply)
     if source.run:
         prune_tune.fine_tune(source, reply)

@@ -25,10 +25,12 @@ from prune_core.pruning.index import Histogram
 from prune_core.seeding import generator
 from prune_core.tracking import checkpoint_path
 from prune_core.training import Evaluation, evaluate, load_checkpoint, restore_model
+from prune_core.training.recalibrate import normalised, recalibrate_
 
 WEIGHTS = 200_000_000  # of all models in memory together: 0.8 GB, and twice that for their indices
 REPLIES = 512
 PROBE = 256  # test examples that a first look at the speed takes
+RECALIBRATED = 512  # training examples that batch normalisation is measured anew on
 PICTURE = 64  # rows and columns of a mask picture, at most
 MOST = 1 - 1e-9  # a threshold above every weight: make_masks wants less than 1
 IMAGENET = ((3, 224, 224), 1000)  # what a model without data is built for
@@ -84,6 +86,7 @@ class Loaded:
         self._scores: Cache[tuple[Mapping[str, Tensor], WeightIndex]] = Cache(2)
         self._bytes = sum(t.numel() * t.element_size() for t in self.model.state_dict().values())
         self._macs = self._count(shape)
+        self._normalised = bool(normalised(self.model))
         self._samples: dict[float, int] = {}
         self._dense: dict[int, Evaluation] = {}
 
@@ -111,7 +114,8 @@ class Loaded:
             n = self._sample(request.budget_s)
             dense = self._dense[n]
             more = removed != self._gone
-            accuracy = self._measure(self._masks(scores, removed, list(removed)), n) if more else dense
+            anew = request.seed if request.recalibrate else None
+            accuracy = self._measure(self._masks(scores, removed, list(removed)), n, anew) if more else dense
         picture = None
         if request.picture:
             picture = self._picture(layer, self._masks(scores, removed, [layer])[layer], index.histogram(layer))
@@ -124,6 +128,7 @@ class Loaded:
             cost=self._cost(removed),
             accuracy=accuracy,
             dense=dense,
+            normalised=self._normalised,
             step=self.step,
             seconds=time.perf_counter() - began,
         )
@@ -193,14 +198,20 @@ class Loaded:
         spared = sum(by_weight.get(n, 0) * k / self.weights[n].numel() for n, k in removed.items())
         return Cost(self._bytes, self._bytes - saved, self._macs.dense, round(self._macs.dense - spared))
 
-    def _measure(self, masks: Masks, n: int) -> Evaluation:
+    def _measure(self, masks: Masks, n: int, anew: int | None) -> Evaluation:
+        """Accuracy under ``masks``; with ``anew`` as seed, batch normalisation is measured anew first."""
         assert self.data is not None
+        buffers = [(b, b.clone()) for b in self.model.buffers()] if self._normalised else []
         try:
             apply_masks_(self.weights, masks)
+            if anew is not None and self._normalised:
+                recalibrate_(self.model, self.data, anew, RECALIBRATED)
             return evaluate(self.model, self.data, limit=n)
         finally:
             for name, weight in self.weights.items():
                 weight.copy_(self._unpruned[name])
+            for buffer, value in buffers:
+                buffer.copy_(value)
 
     def _sample(self, budget_s: float) -> int:
         """How many test examples fit in the budget: decided once, so that two answers are of the same examples."""

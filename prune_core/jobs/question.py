@@ -36,6 +36,9 @@ class PreviewRequest(Settings):
     layer: str = setting("", help="Layer to make the histogram and the mask picture of; empty: the largest.")
     picture: bool = setting(True, help="Whether to make histogram and mask picture at all.")
     accuracy: bool = setting(True, help="Whether to measure accuracy, where there is data.")
+    recalibrate: bool = setting(
+        True, help="Whether batch normalisation is measured anew on the pruned model before its accuracy is."
+    )
     budget_s: float = setting(0.2, gt=0, le=60, unit="s", help="Time for measuring; a sample where all is slow.")
 
     @model_validator(mode="after")
@@ -100,8 +103,8 @@ class PreviewReply:
     ``threshold`` is the largest score removed, with scope "global" of all, otherwise of ``picture``'s layer; None where
     nothing is. ``largest`` is the largest score that there is: at that threshold all is gone.
     ``accuracy`` is of the pruned and ``dense`` of the unpruned model on the same test examples, with 95 % intervals;
-    None where there is no data or none was asked for. ``step`` is the run's, None for a model. ``seconds`` is the
-    worker's time.
+    None where there is no data or none was asked for. ``normalised`` says whether the model has batch normalisation, so
+    that ``recalibrate`` matters. ``step`` is the run's, None for a model. ``seconds`` is the worker's time.
     """
 
     sparsity: float
@@ -112,5 +115,6 @@ class PreviewReply:
     cost: Cost
     accuracy: Evaluation | None
     dense: Evaluation | None
+    normalised: bool
     step: int | None
     seconds: float

@@ -42,6 +42,11 @@ class Pruning(Settings):
     rewind_to: int = setting(
         0, ge=0, le=10_000_000, unit="steps", help="The early step that is gone back to.", advanced=True
     )
+    recalibrate: bool = setting(
+        True,
+        help="Measure batch normalisation's statistics anew where nothing is trained after the last removal.",
+        advanced=True,
+    )
     keep_first: bool = setting(False, help="Leave the first layer dense.", advanced=True)
     keep_last: bool = setting(False, help="Leave the last layer, the classifier, dense.", advanced=True)
     keep_dense: tuple[str, ...] = setting(

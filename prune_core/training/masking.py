@@ -36,6 +36,7 @@ class RunMasks:
         self.masks: dict[str, torch.Tensor] = {}
         self.kept: dict[str, int] = {}  # weights left, by layer
         self.sparsity = 0.0
+        self.changed_at: int | None = None  # step after which weights were last removed
         self.thresholds: dict[str, float] = {}
         self._keep: torch.Tensor | None = None  # (n,) float 0/1 over all parameters: one multiplication masks all
         self.edges = {name: _edges(w.detach()) for name, w in self.weights.items()}
@@ -85,6 +86,7 @@ class RunMasks:
             if values.numel() and self.pruning.criterion.by_size:
                 self.thresholds[name] = float(values.abs().max())
         self._set(masks)
+        self.changed_at = step
         return MaskEvent(step, self.sparsity, target, dict(self.kept), dict(self.thresholds))
 
     def see_gradients_(self, step: int) -> None:
@@ -189,6 +191,7 @@ class RunMasks:
             "thresholds": dict(self.thresholds),
             "movement": self._movement,
             "lost": self._lost,
+            "changed_at": self.changed_at,
         }
 
     def load_state_dict(self, state: dict[str, object]) -> None:
@@ -203,6 +206,7 @@ class RunMasks:
             self._lost.copy_(state["lost"])  # type: ignore[arg-type]
         if masks:
             self.start_from(masks)
+        self.changed_at = state["changed_at"]  # type: ignore[assignment]
 
     def start_from(self, masks: dict[str, torch.Tensor]) -> None:
         """Begin with the masks of an earlier run."""

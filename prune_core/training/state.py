@@ -13,7 +13,15 @@ from torch.nn import functional as F
 
 from prune_core.clipping import ClipReport, measure
 from prune_core.errors import CheckpointError
-from prune_core.events import STEP_FIELDS, DoneEvent, EvalEvent, InterventionEvent, MaskEvent, SnapshotEvent
+from prune_core.events import (
+    STEP_FIELDS,
+    DoneEvent,
+    EvalEvent,
+    InterventionEvent,
+    MaskEvent,
+    SnapshotEvent,
+    WarningEvent,
+)
 from prune_core.experiment import Experiment
 from prune_core.seeding import generator, global_seed
 from prune_core.training.batches import Batches
@@ -23,6 +31,7 @@ from prune_core.training.evaluate import Evaluation, evaluate
 from prune_core.training.flat import FlatModel
 from prune_core.training.masking import RunMasks
 from prune_core.training.optim import lr_at, make_optimizer, quick_step
+from prune_core.training.recalibrate import recalibrate_and_say_
 from prune_core.training.rewinding import Rewinding
 from prune_core.training.snapshots import gradient_counts, snapshot
 
@@ -159,6 +168,12 @@ class RunState:
         for value in self._optimizer_state():
             value.mul_(~moved)
         return event
+
+    def recalibrate(self) -> WarningEvent | None:
+        """Measure normalisation anew, where masks changed and nothing was trained since; says so."""
+        prune = self.masks.pruning
+        due = prune is not None and prune.recalibrate and self.masks.changed_at == self.step
+        return recalibrate_and_say_(self.model, self.data, self.experiment.train.seed, self.step) if due else None
 
     def intervene(self, mark: InterventionEvent) -> MaskEvent | None:
         """Take over a new value from the next update on; a higher sparsity is reached at once if already due."""

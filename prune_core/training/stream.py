@@ -112,6 +112,8 @@ def events(
     if status == "diverged":
         state.fall_back()
         reason = f"{reason}; the state after step {state.step} is kept"
+    if status == "finished" and (measured := state.recalibrate()):  # one that is stopped may go on
+        yield measured
     yield state.evaluate(None)
     state.seconds = before + time.perf_counter() - began
     state.done = DoneEvent(state.step, status, reason, state.seconds)  # type: ignore[arg-type]

@@ -208,3 +208,14 @@ def test_at_the_largest_score_all_is_gone():
         reply = ask(threshold=largest, scope=scope)
         assert reply.threshold == largest
         assert reply.picture is not None and not reply.picture.weights.any()
+
+
+def test_normalisation_is_measured_anew_and_put_back():
+    of = {"model": pc.ResNet20(), "picture": False}
+    with_it, without = (ask(**of, sparsity=0.6, recalibrate=r) for r in (True, False))
+    assert with_it.normalised and with_it.accuracy != without.accuracy
+    assert with_it.layers == without.layers and with_it.dense == without.dense
+    # nothing of it stays for the next answer
+    again = ask(**of, sparsity=0.6, recalibrate=False, layer=without.layers[0].name)
+    assert again.accuracy == without.accuracy
+    assert not ask().normalised
