@@ -4,34 +4,35 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Literal
 
 Shapes = Mapping[str, tuple[int, ...]]
+ByLayer = Literal["layer", "erk"]
 
 
-def allocate(shapes: Shapes, sparsity: float, gone: Mapping[str, int] | None = None) -> dict[str, int]:
-    """Weights removed from each layer by Erdős–Rényi-kernel allocation, ``round(sparsity * n)`` in all.
+def allocate(
+    shapes: Shapes,
+    sparsity: float,
+    gone: Mapping[str, int] | None = None,
+    scope: ByLayer = "erk",
+    ratios: Mapping[str, float] | None = None,
+) -> dict[str, int]:
+    """Weights removed from each layer, those that are ``gone`` already among them.
 
-    A layer's density is proportional to the sum of its sides over their product, kernels included, and at most 1: large
-    layers give up more (Mocanu et al. 2018, arXiv:1707.04780; Evci et al. 2020, arXiv:1911.11134). ``gone`` were
-    removed earlier: no layer gets below that, and what is too much is taken from the other layers, the last first.
+    "layer": ``round(sparsity * n)`` of every layer, or that share of it that ``ratios`` names. Where more is gone from
+    a layer it stays gone, and no other layer makes up for it: the total is then higher than asked for.
+
+    "erk": ``round(sparsity * n)`` in all, by Erdős–Rényi-kernel allocation: a layer's density is proportional to the
+    sum of its sides over their product, kernels included, and at most 1, so that large layers give up more (Mocanu et
+    al. 2018, arXiv:1707.04780; Evci et al. 2020, arXiv:1911.11134). No layer gets below what is gone, and what that is
+    too much is taken from the other layers, the last first; the total is higher only where more than that is gone.
     """
     sizes = {name: math.prod(shape) for name, shape in shapes.items()}
     gone = dict.fromkeys(sizes, 0) | dict(gone or {})
-    wanted = max(round(sparsity * sum(sizes.values())), sum(gone.values()))
-    density = erk_densities(shapes, sparsity)
-    exact = {name: (1 - density[name]) * n for name, n in sizes.items()}
-    removed = {name: max(math.floor(exact[name]), gone[name]) for name in sizes}
-    # what rounding left over goes to the largest remainders, the first of equals
-    by_remainder = sorted(sizes, key=lambda name: math.floor(exact[name]) - exact[name])
-    while (missing := wanted - sum(removed.values())) > 0:
-        for name in by_remainder:
-            if missing > 0 and removed[name] < sizes[name]:
-                removed[name] += 1
-                missing -= 1
-    for name in reversed(sizes):
-        excess = sum(removed.values()) - wanted
-        removed[name] -= min(max(excess, 0), removed[name] - gone[name])
-    return removed
+    if scope == "layer":
+        ratios = ratios or {}
+        return {name: max(round(ratios.get(name, sparsity) * n), gone[name]) for name, n in sizes.items()}
+    return _by_shape(shapes, sizes, sparsity, gone)
 
 
 def erk_densities(shapes: Shapes, sparsity: float) -> dict[str, float]:
@@ -51,3 +52,21 @@ def erk_densities(shapes: Shapes, sparsity: float) -> dict[str, float]:
         if not full:
             return {name: 1.0 if name in dense else scale * raw[name] for name in sizes}
         dense |= full
+
+
+def _by_shape(shapes: Shapes, sizes: dict[str, int], sparsity: float, gone: dict[str, int]) -> dict[str, int]:
+    wanted = max(round(sparsity * sum(sizes.values())), sum(gone.values()))
+    density = erk_densities(shapes, sparsity)
+    exact = {name: (1 - density[name]) * n for name, n in sizes.items()}
+    removed = {name: max(math.floor(exact[name]), gone[name]) for name in sizes}
+    # what rounding left over goes to the largest remainders, the first of equals
+    by_remainder = sorted(sizes, key=lambda name: math.floor(exact[name]) - exact[name])
+    while (missing := wanted - sum(removed.values())) > 0:
+        for name in by_remainder:
+            if missing > 0 and removed[name] < sizes[name]:
+                removed[name] += 1
+                missing -= 1
+    for name in reversed(sizes):
+        excess = sum(removed.values()) - wanted
+        removed[name] -= min(max(excess, 0), removed[name] - gone[name])
+    return removed

@@ -82,11 +82,8 @@ class WeightIndex:
     def removed_at(self, sparsity: float, scope: Scope = "global") -> dict[str, int]:
         """How many weights of each layer are gone at ``sparsity``, those removed earlier included."""
         left = self._wanted(sparsity)
-        if scope == "erk":
-            check_sparsity(sparsity)
-            return allocate(self.shapes, sparsity, self._gone)
-        if scope == "layer":
-            return {name: max(round(sparsity * n), self._gone[name]) for name, n in self.sizes.items()}
+        if scope != "global":
+            return allocate(self.shapes, sparsity, self._gone, scope)
         if left == 0:
             return dict.fromkeys(self.sizes, 0)
         threshold = self._kth(left)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from prune_core.errors import ConfigError
+from prune_core.errors import ConfigError, UnknownNameError
 from prune_core.pruning.allocation import allocate
 from prune_core.pruning.scores import AbsoluteValues
 from prune_core.pruning.select import NAN, Part, keep_highest
@@ -20,7 +20,11 @@ Scope = Literal["global", "layer", "erk"]
 
 @torch.no_grad()
 def make_masks(
-    scores: Mapping[str, Tensor], sparsity: float, scope: Scope = "global", keep: Mapping[str, Tensor] | None = None
+    scores: Mapping[str, Tensor],
+    sparsity: float,
+    scope: Scope = "global",
+    keep: Mapping[str, Tensor] | None = None,
+    ratios: Mapping[str, float] | None = None,
 ) -> Masks:
     """Mark the lowest ``sparsity`` share of entries for removal.
 
@@ -28,29 +32,31 @@ def make_masks(
     ("layer"). With "erk" as many go in all, and ``allocate`` says from where. Of equal scores the first in the model
     goes first, so the realised sparsity never depends on ties. ``keep`` holds masks of earlier removals: what is False
     there stays removed and counts, so masks only ever shrink; where more is gone already than asked for, nothing
-    changes. Raises ConfigError unless 0 <= sparsity < 1, for a score that is nan and for masks of other shapes.
+    changes. ``ratios`` names layers that lose another share than ``sparsity`` ("layer" only). Raises ConfigError unless
+    0 <= sparsity < 1, for a score that is nan, for masks of other shapes and for ratios of layers that are not there.
     """
     check_sparsity(sparsity)
     if scope not in get_args(Scope):
         raise ConfigError(f"scope must be one of {', '.join(map(repr, get_args(Scope)))}, got {scope!r}.")
+    if ratios:
+        _check_ratios(ratios, scores, scope)
     raw = scores.weights if isinstance(scores, AbsoluteValues) else dict(scores)
     kept = {name: keep[name] for name in raw if name in keep} if keep else {}
     for name, mask in kept.items():
         check_mask(name, mask, raw[name])
     if not raw:
         return {}
-    groups = [list(raw)] if scope == "global" else [[name] for name in raw]
     gone = {name: kept[name].numel() - count_kept(kept[name]) if name in kept else 0 for name in raw}
-    by_layer = allocate({n: tuple(s.shape) for n, s in raw.items()}, sparsity, gone) if scope == "erk" else {}
+    if scope == "global":
+        total = round(sparsity * sum(s.numel() for s in raw.values()))
+        groups = [(dict(raw), total - sum(gone.values()))]
+    else:
+        wanted = allocate({n: tuple(s.shape) for n, s in raw.items()}, sparsity, gone, scope, ratios)
+        groups = [({name: raw[name]}, wanted[name] - gone[name]) for name in raw]
     masks: Masks = {}
-    for names in groups:
-        group = {name: raw[name] for name in names}
-        wanted = (
-            sum(by_layer[n] for n in names) if by_layer else round(sparsity * sum(s.numel() for s in group.values()))
-        )
-        remove = max(0, wanted - sum(gone[name] for name in names))
+    for group, remove in groups:
         select = _select if all(s.is_cpu for s in group.values()) else _select_on_device
-        masks |= select(group, kept, remove, isinstance(scores, AbsoluteValues))
+        masks |= select(group, kept, max(remove, 0), isinstance(scores, AbsoluteValues))
     return masks
 
 
@@ -92,6 +98,15 @@ def check_mask(name: str, mask: Tensor, weight: Tensor) -> None:
             f"The mask of {name!r} must be bool of shape {tuple(weight.shape)}, got {mask.dtype} of shape "
             f"{tuple(mask.shape)}; use masks of this model."
         )
+
+
+def _check_ratios(ratios: Mapping[str, float], names: Mapping[str, Tensor], scope: str) -> None:
+    if scope != "layer":
+        raise ConfigError(f"ratios of single layers need scope 'layer', got {scope!r}.")
+    for name, share in ratios.items():
+        if name not in names:
+            raise UnknownNameError("layer", name, names)
+        check_sparsity(share)
 
 
 def _zero_(weight: Tensor, mask: Tensor) -> None:

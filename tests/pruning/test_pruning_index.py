@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prune_core.errors import ConfigError
-from prune_core.pruning import Evidence, Magnitude, WeightIndex, index, make_masks
+from prune_core.pruning import Evidence, Magnitude, Scope, WeightIndex, index, make_masks
 
 ties = st.sampled_from([0.0, -0.0, 0.25, -0.25, 1.0])
 layer = st.lists(ties | st.floats(-10, 10, width=32), min_size=1, max_size=60)
@@ -33,7 +34,7 @@ def removed(masks) -> dict[str, int]:
     return {n: int((~m).sum()) for n, m in masks.items()}
 
 
-@pytest.mark.parametrize("scope", ["global", "layer"])
+@pytest.mark.parametrize("scope", get_args(Scope))
 @given(values=layers, sparsity=share)
 def test_counts_and_thresholds_are_those_of_the_masks(scope, values, sparsity):
     weights = weights_of(values)
@@ -61,7 +62,7 @@ def test_any_scores(values, sparsity, signed):
     assert WeightIndex(weights, scores).removed_at(sparsity) == removed(masks)
 
 
-@pytest.mark.parametrize("scope", ["global", "layer"])
+@pytest.mark.parametrize("scope", get_args(Scope))
 @given(values=layers, first=share, sparsity=share)
 def test_after_earlier_removals(scope, values, first, sparsity):
     weights = weights_of(values)

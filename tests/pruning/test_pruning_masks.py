@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prune_core.errors import ConfigError
-from prune_core.pruning import Evidence, Magnitude, apply_masks_, make_masks, select, sparsity_of
+from prune_core.pruning import Evidence, Magnitude, Scope, allocate, apply_masks_, make_masks, select, sparsity_of
 from prune_core.pruning.masks import _select_on_device
 
-SCOPES = ("global", "layer")
+SCOPES = get_args(Scope)
 
 
 @pytest.fixture(params=["one look", "sampled"])
@@ -26,10 +27,12 @@ def small_steps(request, monkeypatch):
         monkeypatch.setattr(select, "DEVIATIONS", 0.5)
 
 
-def by_sorting(scores, sparsity, scope="global", keep=None):
+def by_sorting(scores, sparsity, scope="global", keep=None, ratios=None):
     """The definition, without a thought for speed."""
     keep = keep or {}
     masks = {}
+    gone = {n: int((~keep[n]).sum()) for n in keep}
+    by_shape = allocate({n: tuple(s.shape) for n, s in scores.items()}, sparsity, gone) if scope == "erk" else {}
     for names in [list(scores)] if scope == "global" else [[n] for n in scores]:
         flat = np.concatenate([scores[n].double().numpy().ravel() for n in names])
         stay = np.concatenate(
@@ -37,7 +40,8 @@ def by_sorting(scores, sparsity, scope="global", keep=None):
         )
         order = [i for i in np.argsort(flat, kind="stable") if stay[i]]
         stay = stay.copy()
-        stay[order[: max(0, round(sparsity * len(flat)) - int((~stay).sum()))]] = False
+        wanted = by_shape.get(names[0], round((ratios or {}).get(names[0], sparsity) * len(flat)))
+        stay[order[: max(0, wanted - int((~stay).sum()))]] = False
         for n in names:
             masks[n] = torch.from_numpy(stay[: scores[n].numel()].reshape(scores[n].shape))
             stay = stay[scores[n].numel() :]
@@ -111,6 +115,27 @@ def test_large_layers_take_the_bracket(kind, sparsity):
     elif kind == "one outlier layer":
         scores["l1"] *= 1e20
     assert_same(make_masks(scores, sparsity), by_sorting(scores, sparsity))
+
+
+@given(values=layers, sparsity=share, own=share, first=share)
+def test_a_layer_with_a_ratio_of_its_own(values, sparsity, own, first):
+    scores, ratios = scores_of(values), {"layer0": own}
+    keep = make_masks(scores, first)
+    masks = make_masks(scores, sparsity, "layer", keep=keep, ratios=ratios)
+    assert_same(masks, by_sorting(scores, sparsity, "layer", keep, ratios))
+    n = scores["layer0"].numel()
+    assert int((~masks["layer0"]).sum()) == max(round(own * n), int((~keep["layer0"]).sum()))
+    assert_same(make_masks(scores, sparsity, "layer", ratios={}), make_masks(scores, sparsity, "layer"))
+
+
+def test_ratios_that_mean_nothing_are_said():
+    scores = {"fc1": torch.ones(3)}
+    with pytest.raises(ConfigError, match="need scope 'layer', got 'erk'"):
+        make_masks(scores, 0.5, "erk", ratios={"fc1": 0.5})
+    with pytest.raises(ConfigError, match="no layer named 'fc2'; did you mean 'fc1'"):
+        make_masks(scores, 0.5, "layer", ratios={"fc2": 0.5})
+    with pytest.raises(ConfigError, match="less than 1, got 1"):
+        make_masks(scores, 0.5, "layer", ratios={"fc1": 1})
 
 
 def test_a_thousand_equal_weights_lose_exactly_half():
