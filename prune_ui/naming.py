@@ -40,6 +40,12 @@ def part_label(family: str, name: str | None) -> str:
     return entry.label if entry is not None else name
 
 
+def in_text(label: str) -> str:
+    """A label within a sentence: "By value" becomes "by value", names such as LAMP or SynFlow stay."""
+    first, space, rest = label.partition(" ")
+    return (first.lower() if first[1:].islower() else first) + space + rest
+
+
 def describe(experiment: Experiment) -> str:
     """An experiment in a few words."""
     parts = [
@@ -56,14 +62,14 @@ def _clipping(experiment: Experiment) -> str:
     clip = experiment.clip
     if clip is None:
         return "no clipping"
-    return f"clipping {part_label('clip', clip.registered_as).lower()} {number(clip.threshold)}"
+    return f"clipping {in_text(part_label('clip', clip.registered_as))} {number(clip.threshold)}"
 
 
 def _pruning(experiment: Experiment) -> str:
     prune = experiment.prune
     if prune is None:
         return "no pruning"
-    how = part_label("prune.criterion", prune.criterion.registered_as).lower()
+    how = in_text(part_label("prune.criterion", prune.criterion.registered_as))
     more = f", {part_label('prune.regrow', prune.regrow.registered_as)}" if prune.regrow is not None else ""
     return f"{how} pruning to {percent(prune.schedule.final, 0)}{more}"
 

@@ -134,16 +134,15 @@ def criteria() -> tuple[str, ...]:
 
 def not_offered() -> str:
     """Why the other criteria are not offered, in a sentence; "" where all are."""
-    offered = criteria()
     why: dict[str, list[str]] = {}
     for entry in Criterion.registry:
-        if entry.name in offered:
+        if entry.name in criteria():
             continue
-        reason = "look at data, which a run has" if "data" in entry.cls.needs else "follow training, on Train"
-        why.setdefault("are for before training, on Train" if entry.cls.before_training else reason, []).append(
-            entry.label
-        )
-    return "; ".join(f"{', '.join(names)} {reason}" for reason, names in why.items())
+        reason = "looking at data, which a run has" if "data" in entry.cls.needs else "made while training, on Train"
+        if entry.cls.before_training:
+            reason = "for before training, on Train"
+        why.setdefault(reason, []).append(entry.label)
+    return "; ".join(f"{', '.join(names)} ({reason})" for reason, names in why.items())
 
 
 def candidates() -> dict[str, str]:

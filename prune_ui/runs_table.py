@@ -16,7 +16,7 @@ from prune_core.errors import LabError
 from prune_core.figures.words import number, percent
 from prune_core.tracking import RunRecord
 from prune_ui import session
-from prune_ui.naming import part_label
+from prune_ui.naming import in_text, part_label
 
 FRESH_S = 0.9
 MOST = 1000
@@ -148,7 +148,7 @@ def described(row: Mapping[str, Any]) -> str:
 
 
 def _idea(family: str, name: str, write: Callable[[float], str], value: float) -> str:
-    return f"{part_label(family, name).lower()} {write(value)}" if name else "–"
+    return f"{in_text(part_label(family, name))} {write(value)}" if name else "–"
 
 
 def _whole(share: float) -> str:

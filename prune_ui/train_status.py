@@ -17,6 +17,7 @@ from prune_ui import train_actions as actions
 from prune_ui.fields import field_help, log_options, number_label, plain, slider_span
 from prune_ui.forms import Form
 from prune_ui.live import LiveRun
+from prune_ui.naming import in_text
 
 Colour = Literal["red", "orange", "yellow", "blue", "green", "violet", "gray", "grey", "primary"]
 
@@ -149,9 +150,9 @@ def _settings(run: LiveRun) -> str:
     if experiment.start is not None:
         parts.append("starts from an earlier run")
     if experiment.clip is not None:
-        parts.append(f"clipping {_label(experiment.clip).lower()} {number(now['clip_threshold'])}")
+        parts.append(f"clipping {in_text(_label(experiment.clip))} {number(now['clip_threshold'])}")
     if experiment.prune is not None:
-        parts.append(f"{_label(experiment.prune.criterion).lower()} pruning to {percent(now['sparsity'], 0)}")
+        parts.append(f"{in_text(_label(experiment.prune.criterion))} pruning to {percent(now['sparsity'], 0)}")
     return " · ".join(parts)
 
 

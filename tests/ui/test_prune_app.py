@@ -304,8 +304,8 @@ def test_every_criterion_that_can_look_at_a_run_prunes_it(visit: Callable[..., A
 def test_what_cannot_be_offered_says_why(visit: Callable[..., AppTest]) -> None:
     page = visit(run=DENSE)
     said = " ".join(str(c.value) for c in page.caption)
-    assert "SNIP, GraSP, SynFlow are for before training, on Train" in said
-    assert "Movement follow training, on Train" in said
+    assert "SNIP, GraSP, SynFlow (for before training, on Train)" in said
+    assert "Movement (made while training, on Train)" in said
     box = next(b for b in page.selectbox if b.label == "Criterion")
     assert not {"SNIP", "SynFlow", "Movement"} & set(box.options)
     page = visit(model="resnet18", criterion="taylor")  # without data: the link's criterion gives way
