@@ -196,7 +196,10 @@ class SnapshotEvent:
 
 @dataclass(frozen=True)
 class MaskEvent:
-    """Masks changed after ``step`` updates: realised and wanted sparsity, kept weights and threshold by layer."""
+    """Masks changed after ``step`` updates: realised and wanted sparsity, kept weights and threshold by layer.
+
+    They differ by rounding, and where ``Pruning.layer_sparsity`` gives single layers shares of their own.
+    """
 
     step: int
     sparsity: float

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from typing import Literal
 
+from pydantic import field_validator, model_validator
 from torch import nn
 
 from prune_core.errors import ConfigError
@@ -52,6 +55,28 @@ class Pruning(Settings):
     keep_dense: tuple[str, ...] = setting(
         (), help="Layers to leave dense, by name; * stands for anything, as in 'layer1.*'.", advanced=True
     )
+    layer_sparsity: tuple[str, ...] = setting(
+        (),
+        help="Another sparsity for single layers, as in 'fc1=0.95, conv*=0.5': reached when the schedule ends. Needs "
+        "scope 'layer'; of two that fit a layer the later counts.",
+        advanced=True,
+    )
+
+    @field_validator("layer_sparsity")
+    @classmethod
+    def _readable(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
+        for text in texts:
+            _ratio(text)
+        return texts
+
+    @model_validator(mode="after")
+    def _agree(self) -> Pruning:
+        if self.layer_sparsity and self.scope != "layer":
+            raise ConfigError(
+                f"Pruning.layer_sparsity needs scope 'layer', where every layer has a share of its own, "
+                f"got scope {self.scope!r}."
+            )
+        return self
 
     @property
     def parts(self) -> tuple[Registered | None, ...]:
@@ -70,6 +95,11 @@ class Pruning(Settings):
             raise ConfigError(
                 f"Pruning.schedule must remove nothing at step 0, because {name} follows training first; "
                 f"got {schedule(0):g}."
+            )
+        if self.layer_sparsity and schedule.final == 0:
+            raise ConfigError(
+                "Pruning.layer_sparsity needs a schedule that removes something, got sparsity 0 at its end; "
+                "to remove from some layers only, add '*=0' in front."
             )
         if schedule.end > steps:
             raise ConfigError(f"Pruning.schedule must end by step {steps}, where training ends, got {schedule.end}.")
@@ -96,7 +126,7 @@ class Pruning(Settings):
         names = list(found)
         dense = set(names[:1] * self.keep_first + names[-1:] * self.keep_last)
         for pattern in self.keep_dense:
-            hits = [n for n in names if fnmatchcase(n, pattern) or fnmatchcase(n.rpartition(".")[0], pattern)]
+            hits = _matches(pattern, names)
             if not hits:
                 raise ConfigError(
                     f"Pruning.keep_dense names {pattern!r}, but no prunable weight is called so; "
@@ -109,4 +139,44 @@ class Pruning(Settings):
                 f"Pruning has nothing to remove: of {len(names)} prunable weights {len(dense)} are kept dense; "
                 "use a model with linear, convolution, attention or recurrent layers, or keep fewer dense."
             )
+        self.ratios(left, self.schedule.final)
         return left
+
+    def ratios(self, names: Iterable[str], sparsity: float) -> dict[str, float]:
+        """What the layers in ``layer_sparsity`` lose while the schedule, and so every other layer, is at ``sparsity``.
+
+        Their share grows in step with the schedule and is reached at its end. Raises ConfigError where a name is no
+        layer's.
+        """
+        there, final = list(names), self.schedule.final
+        found: dict[str, float] = {}
+        for text in self.layer_sparsity:
+            pattern, share = _ratio(text)
+            hits = _matches(pattern, there)
+            if not hits:
+                raise ConfigError(
+                    f"Pruning.layer_sparsity names {pattern!r}, but no weight that is pruned is called so; "
+                    f"there are: {', '.join(there)}."
+                )
+            found |= dict.fromkeys(hits, share * min(sparsity / final, 1.0) if final else 0.0)
+        return found
+
+
+def _matches(pattern: str, names: list[str]) -> list[str]:
+    """Names of weights that ``pattern`` fits, as such or as names of their layers."""
+    return [n for n in names if fnmatchcase(n, pattern) or fnmatchcase(n.rpartition(".")[0], pattern)]
+
+
+def _ratio(text: str) -> tuple[str, float]:
+    """``fc1=0.95`` → ("fc1", 0.95)."""
+    pattern, _, number = (part.strip() for part in text.partition("="))
+    try:
+        share = float(number)
+    except ValueError:
+        share = math.nan
+    if not pattern or not 0 <= share < 1:
+        raise ConfigError(
+            "Pruning.layer_sparsity must name layers with shares at least 0 and less than 1, as in 'fc1=0.95', "
+            f"got {text!r}."
+        )
+    return pattern, share

@@ -72,7 +72,7 @@ class RunMasks:
     def prune_to_(self, target: float, step: int) -> MaskEvent | None:
         """Remove more weights until ``target`` is reached; None where that much is already gone."""
         assert self.pruning is not None, "only a run that prunes has targets"
-        if target <= self.sparsity:
+        if self._reached(target):
             return None
         weights = {name: w.detach() for name, w in self.weights.items()}
         masks = choose_masks(
@@ -138,7 +138,18 @@ class RunMasks:
 
     def _select(self, scores: Mapping[str, Tensor], target: float, keep: Mapping[str, Tensor] | None) -> Masks:
         assert self.pruning is not None, "only a run that prunes selects"
-        return make_masks(scores, target, self.pruning.scope, keep=keep)
+        ratios = self.pruning.ratios(self.weights, target)
+        return make_masks(scores, target, self.pruning.scope, keep=keep, ratios=ratios)
+
+    def _reached(self, target: float) -> bool:
+        """Whether as much as ``target`` asks for is gone."""
+        assert self.pruning is not None, "only a run that prunes has targets"
+        if not self.pruning.layer_sparsity:
+            return target <= self.sparsity
+        # with ratios of their own, layers may be behind a target that the whole has passed
+        sizes = {name: w.numel() for name, w in self.weights.items()}
+        ratios = dict.fromkeys(sizes, target) | self.pruning.ratios(sizes, target)
+        return all(round(ratios[name] * n) <= n - self.kept.get(name, n) for name, n in sizes.items())
 
     def _look(self, weights: Mapping[str, Tensor], step: int, masks: Mapping[str, Tensor]) -> Evidence:
         """What the criterion may look at after ``step`` updates."""

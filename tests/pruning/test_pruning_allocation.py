@@ -1,8 +1,9 @@
-"""Erdős–Rényi-kernel allocation: by hand, against another way of solving it, and what every allocation keeps."""
+"""What each layer gives up, by shape (ERK) and by hand: worked, solved another way, and in runs."""
 
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -117,18 +118,119 @@ def test_the_threshold_of_one_layer_moves_the_whole():
 )  # fmt: skip
 @pytest.mark.parametrize("scope", ["global", "layer", "erk"])
 def test_a_run_of_every_schedule_and_scope_ends_exactly_and_resumes_bitwise(schedule, scope, tmp_path):
-    exp = pc.Experiment(
-        data=pc.Digits(), model=pc.SmallCNN(), prune=pc.Pruning(scope=scope, schedule=schedule),
-        train=pc.Training(steps=12, batch_size=16),
-    )  # fmt: skip
+    exp = experiment(pc.Pruning(scope=scope, schedule=schedule))
     whole = pc.run(exp)
-    sizes = {n: m.numel() for n, m in whole.masks.items()}
-    removed = sum(int((~m).sum()) for m in whole.masks.values())
-    want = sum(round(0.9 * n) for n in sizes.values()) if scope == "layer" else round(0.9 * sum(sizes.values()))
-    assert removed == want
+    removed, sizes = removed_of(whole.masks), sizes_of(whole.masks)
+    if scope == "layer":
+        assert removed == {n: round(0.9 * size) for n, size in sizes.items()}
+    else:
+        assert sum(removed.values()) == round(0.9 * sum(sizes.values()))
+    if scope == "erk":
+        # round by round or at once: rounding is all that may differ
+        want = allocate({n: tuple(m.shape) for n, m in whole.masks.items()}, 0.9)
+        assert all(abs(removed[n] - want[n]) <= 1 for n in sizes)
+    assert_resumes(exp, whole, tmp_path)
+
+
+# --- shares by hand --------------------------------------------------------------------------------------------------
+def test_allocation_layer_by_layer_by_hand():
+    # 90 % of 40 and of 15 (13.5, rounded to even), 50 % of 20; of the last 18 are gone, more than its 10 %
+    shapes = {"a": (4, 10), "b": (15,), "c": (2, 10), "d": (20, 1)}
+    removed = allocate(shapes, 0.9, {"d": 18, "a": 7}, "layer", {"c": 0.5, "d": 0.1})
+    assert removed == {"a": 36, "b": 14, "c": 10, "d": 18}
+
+
+@given(SHAPES, st.floats(0, 0.999), st.floats(0, 0.999), st.floats(0, 1))
+def test_shares_grow_with_the_schedule_and_are_reached_at_its_end(shapes, own, final, way):
+    prune = pc.Pruning(scope="layer", layer_sparsity=(f"l0={own!r}",), schedule=pc.OneShot(final=final))
+    half, end = prune.ratios(shapes, way * final), prune.ratios(shapes, final)
+    assert end == {"l0": own if final else 0.0} and 0 <= half["l0"] <= end["l0"]
+    assert all(
+        allocate(shapes, final, None, "layer", end)[n] >= k
+        for n, k in allocate(shapes, way * final, None, "layer", half).items()
+    )
+
+
+def test_layers_are_named_as_weights_as_layers_and_by_pattern():
+    names = ["conv1.weight", "conv2.weight", "fc.weight"]
+
+    def ratios(*texts: str) -> dict[str, float]:
+        return pc.Pruning(scope="layer", layer_sparsity=texts, schedule=pc.OneShot(final=0.8)).ratios(names, 0.4)
+
+    assert ratios() == {}
+    assert ratios("fc=0.5") == ratios("fc.weight = 0.5") == {"fc.weight": 0.25}  # half-way there, half of it
+    assert ratios("conv*=0.2", "conv2=0") == {"conv1.weight": 0.1, "conv2.weight": 0.0}  # the later counts
+    with pytest.raises(pc.ConfigError, match=r"layer_sparsity names 'fd', but .* there are: conv1.weight, conv2"):
+        ratios("fd=0.5")
+
+
+@pytest.mark.parametrize("text", ["fc", "fc=", "=0.5", "fc=1", "fc=-0.1", "fc=nan", "fc=half", "fc=0.5=0.6", ""])
+def test_a_share_that_cannot_be_read_is_said(text):
+    with pytest.raises(pc.ConfigError, match="must name layers with shares at least 0 and less than 1, as in 'fc1"):
+        pc.Pruning(scope="layer", layer_sparsity=(text,))
+    assert "layer_sparsity" in pc.Pruning.problems({"scope": "layer", "layer_sparsity": (text,)})  # beside the field
+
+
+def test_shares_that_contradict_the_rest_are_said():
+    for scope in ("global", "erk"):
+        with pytest.raises(pc.ConfigError, match=f"layer_sparsity needs scope 'layer', .* got scope '{scope}'"):
+            pc.Pruning(scope=scope, layer_sparsity=("fc=0.5",))
+    with pytest.raises(pc.ConfigError, match="needs a schedule that removes something, got sparsity 0"):
+        experiment(pc.Pruning(scope="layer", layer_sparsity=("0=0.5",), schedule=pc.OneShot(final=0)))
+    by_name = pc.Pruning(scope="layer", layer_sparsity=("0=0.5",), keep_first=True)
+    with pytest.raises(pc.ConfigError, match="names '0', but no weight that is pruned is called so"):
+        by_name.select(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)))
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [pc.Cubic(final=0.5, start=2, stop=10), pc.Iterative(final=0.5, rounds=3, first=2, between=4), pc.OneShot(at=0)],
+    ids=lambda s: s.kind,
+)
+def test_a_run_with_shares_by_hand_reaches_them_and_resumes_bitwise(schedule, tmp_path):
+    # the largest layer is far ahead of the schedule, two are behind it: neither holds the other up
+    texts = ("*=0.1", "7=0.99", "9.weight=0")
+    exp = experiment(pc.Pruning(scope="layer", layer_sparsity=texts, schedule=schedule))
+    assert pc.Experiment.from_yaml(exp.to_yaml()) == exp and hash(exp.prune) == hash(exp.prune.replace())
+    whole = pc.run(exp)
+    want = {"0.weight": 0.1, "3.weight": 0.1, "7.weight": 0.99, "9.weight": 0.0}
+    assert removed_of(whole.masks) == {n: round(want[n] * size) for n, size in sizes_of(whole.masks).items()}
+    seen = whole.history["sparsity"].tolist()
+    assert seen == sorted(seen)
+    assert_resumes(exp, whole, tmp_path)
+
+
+def test_without_shares_by_hand_nothing_is_different():
+    some = pc.Pruning(scope="layer", schedule=pc.Linear(final=0.7, start=2, stop=8))
+    same = some.replace(layer_sparsity=("*=0.7",))
+    one, other = pc.run(experiment(some)), pc.run(experiment(same))
+    assert one.history["loss"].tolist() == other.history["loss"].tolist()
+    assert removed_of(one.masks) == removed_of(other.masks)
+
+
+# --- what these tests share ------------------------------------------------------------------------------------------
+def experiment(prune: pc.Pruning) -> pc.Experiment:
+    return pc.Experiment(
+        data=pc.Digits(), model=pc.SmallCNN(), prune=prune, train=pc.Training(steps=12, batch_size=16)
+    )  # fmt: skip
+
+
+def removed_of(masks) -> dict[str, int]:
+    return {n: int((~m).sum()) for n, m in masks.items()}
+
+
+def sizes_of(masks) -> dict[str, int]:
+    return {n: m.numel() for n, m in masks.items()}
+
+
+def assert_resumes(exp: pc.Experiment, whole: pc.Result, folder: Path) -> None:
+    """Stopped after 5 steps and resumed, the run is bitwise what it is in one piece."""
     control = pc.Control()
-    for event in pc.stream(exp, control, checkpoint=tmp_path / "run.pt"):
+    for event in pc.stream(exp, control, checkpoint=folder / "run.pt"):
         if isinstance(event, pc.StepEvent) and event.step == 5:
             control.stop()
-    rest = [e for e in pc.stream(exp, checkpoint=tmp_path / "run.pt") if isinstance(e, pc.StepEvent)]
-    assert [e.loss for e in rest] == whole.history["loss"].tolist()[5:]
+    rest = pc.run(exp, checkpoint=folder / "run.pt")
+    assert rest.history["loss"].tolist() == whole.history["loss"].tolist()
+    assert all(torch.equal(rest.masks[n], m) for n, m in whole.masks.items())
+    for a, b in zip(rest.model.state_dict().values(), whole.model.state_dict().values(), strict=True):
+        assert torch.equal(a, b)

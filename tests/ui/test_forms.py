@@ -56,6 +56,7 @@ EXPERIMENTS = [
     experiment(),
     experiment(clip=ValueClip(threshold=0.1 + 0.2), train=Training(lr=1e-3, steps=77)),
     experiment(clip=NormClip(max_norm=2, norm_type="inf"), prune=Pruning(scope="layer", keep_dense=("0.*", "7.*"))),
+    experiment(prune=Pruning(scope="layer", layer_sparsity=("7=0.95", "*=0.5"))),
     experiment(prune=Pruning(criterion=Random(), schedule=OneShot(final=0.25, at=10)), train=Training(nesterov=True)),
     experiment(data=Moons(noise=0.3, label_noise=0.05), model=MLP(width=7, activation="tanh")),
     experiment(data=Digits(train_size=500), prune=Pruning(schedule=Cubic(final=0.5, start=0, stop=7, every=2))),

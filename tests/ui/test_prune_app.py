@@ -287,6 +287,8 @@ def test_what_it_launches_trains_at_that_sparsity(bench: Bench) -> None:
     assert result.sparsity == pytest.approx(0.8, abs=1e-3)
     with pytest.raises(ConfigError, match="steps"):
         prune_tune.tuned(parent, DENSE, 0.8, 0, 0.01)
+    by_hand = parent.replace(prune=pc.Pruning(scope="layer", layer_sparsity=("*=0.1",)))
+    assert prune_tune.tuned(by_hand, DENSE, 0.8, 3, 0.01) == prune_tune.tuned(parent, DENSE, 0.8, 3, 0.01)  # as shown
 
 
 # --- criteria ---------------------------------------------------------------------------------------------------------
