@@ -29,14 +29,14 @@ def main(names: list[str]) -> bool:
 
 
 def measure(name: str) -> bool:
-    """Both scopes on one torchvision model with random weights."""
+    """Every scope on one torchvision model with random weights."""
     weights = {n: w.detach() for n, w in prunable(torchvision.models.get_model(name, weights=None)).items()}
     began = time.perf_counter()
     index = WeightIndex(weights)
     built = time.perf_counter() - began
     print(f"{name}: {index.total:,} weights in {len(weights)} layers, indexed once in {built:.2f} s")
     rows = []
-    for scope in ("global", "layer"):
+    for scope in ("global", "layer", "erk"):
         assert_same_counts(index, weights, scope)
         stops, layers = itertools.cycle(STOPS), itertools.cycle(weights)
 

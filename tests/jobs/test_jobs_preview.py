@@ -31,7 +31,7 @@ def fresh() -> torch.nn.Module:
 
 
 @pytest.mark.parametrize("criterion", [pc.Magnitude(), pc.Random()], ids=["magnitude", "random"])
-@pytest.mark.parametrize("scope", ["global", "layer"])
+@pytest.mark.parametrize("scope", ["global", "layer", "erk"])
 @pytest.mark.parametrize("sparsity", [0.0, 0.5, 0.93])
 def test_it_is_what_prune_does(sparsity, scope, criterion):
     model = fresh()
@@ -57,6 +57,15 @@ def test_threshold_and_sparsity_are_one_truth(scope):
     assert by_threshold.layers == by_sparsity.layers
     assert by_threshold.threshold == by_sparsity.threshold
     assert by_threshold.accuracy == by_sparsity.accuracy
+
+
+def test_by_shape_the_threshold_of_the_layer_shown_leads():
+    by_sparsity = ask(sparsity=0.7, scope="erk")
+    by_threshold = ask(threshold=by_sparsity.threshold, scope="erk")
+    assert by_threshold.threshold == by_sparsity.threshold
+    # several sparsities have the same count in that layer: the others follow to within a weight or two
+    for there, back in zip(by_sparsity.layers, by_threshold.layers, strict=True):
+        assert abs(there.kept - back.kept) <= 2
 
 
 def test_a_threshold_above_every_weight_removes_all():
@@ -203,7 +212,7 @@ def test_the_cost_is_what_is_measured_on_the_masked_model(model):
 
 
 def test_at_the_largest_score_all_is_gone():
-    for scope in ("global", "layer"):
+    for scope in ("global", "layer", "erk"):
         largest = ask(sparsity=0.1, scope=scope).largest
         reply = ask(threshold=largest, scope=scope)
         assert reply.threshold == largest

@@ -134,7 +134,7 @@ def test_a_newcomer_sees_a_sample_with_all_its_weights(visit: Callable[..., AppT
     assert [s.label for s in page.selectbox if s.label == "Layer"]
 
 
-@pytest.mark.parametrize("scope", ["global", "layer"])
+@pytest.mark.parametrize("scope", ["global", "layer", "erk"])
 def test_the_two_sliders_are_one_truth(visit: Callable[..., AppTest], scope: str) -> None:
     page = visit(run=DENSE, scope=scope)
     slider(page, "Sparsity").set_value(0.9).run()
