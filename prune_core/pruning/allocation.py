@@ -24,8 +24,8 @@ def allocate(
 
     "erk": ``round(sparsity * n)`` in all, by Erdős–Rényi-kernel allocation: a layer's density is proportional to the
     sum of its sides over their product, kernels included, and at most 1, so that large layers give up more (Mocanu et
-    al. 2018, arXiv:1707.04780; Evci et al. 2020, arXiv:1911.11134). No layer gets below what is gone, and what that is
-    too much is taken from the other layers, the last first; the total is higher only where more than that is gone.
+    al. 2018, arXiv:1707.04780; Evci et al. 2020, arXiv:1911.11134). Where more is gone from a layer it stays gone, and
+    the others keep more instead, in the same proportion; the total is higher only where more is gone in all.
     """
     sizes = {name: math.prod(shape) for name, shape in shapes.items()}
     gone = dict.fromkeys(sizes, 0) | dict(gone or {})
@@ -35,28 +35,31 @@ def allocate(
     return _by_shape(shapes, sizes, sparsity, gone)
 
 
-def erk_densities(shapes: Shapes, sparsity: float) -> dict[str, float]:
+def erk_densities(shapes: Shapes, sparsity: float, gone: Mapping[str, int] | None = None) -> dict[str, float]:
     """Share of each layer's weights that is kept, in [0, 1], so that ``1 - sparsity`` of all are.
 
-    Layers whose density would be above 1 stay dense, and the others share what is left.
+    Layers that would keep more than they have, what is ``gone`` already left out, keep all of that, and the others
+    share the rest.
     """
     sizes = {name: math.prod(shape) for name, shape in shapes.items()}
-    raw = {name: sum(shape) / n if n else 0.0 for (name, shape), n in zip(shapes.items(), sizes.values(), strict=True)}
-    budget = (1 - sparsity) * sum(sizes.values())
-    dense: set[str] = set()
+    left = {name: n - (gone or {}).get(name, 0) for name, n in sizes.items()}
+    sides = {name: sum(shape) if sizes[name] else 0 for name, shape in shapes.items()}  # density times size
+    budget = min((1 - sparsity) * sum(sizes.values()), sum(left.values()))
+    full: set[str] = set()
     while True:
-        rest = [name for name in sizes if name not in dense]
-        weighed = sum(raw[name] * sizes[name] for name in rest)
-        scale = (budget - sum(sizes[name] for name in dense)) / weighed if weighed else 0.0
-        full = {name for name in rest if scale * raw[name] > 1}
-        if not full:
-            return {name: 1.0 if name in dense else scale * raw[name] for name in sizes}
-        dense |= full
+        rest = [name for name in sizes if name not in full]
+        weighed = sum(sides[name] for name in rest)
+        scale = (budget - sum(left[name] for name in full)) / weighed if weighed else 0.0
+        over = {name for name in rest if scale * sides[name] > left[name]}
+        if not over:
+            kept = {name: left[name] if name in full else scale * sides[name] for name in sizes}
+            return {name: kept[name] / n if n else 0.0 for name, n in sizes.items()}
+        full |= over
 
 
 def _by_shape(shapes: Shapes, sizes: dict[str, int], sparsity: float, gone: dict[str, int]) -> dict[str, int]:
     wanted = max(round(sparsity * sum(sizes.values())), sum(gone.values()))
-    density = erk_densities(shapes, sparsity)
+    density = erk_densities(shapes, sparsity, gone)
     exact = {name: (1 - density[name]) * n for name, n in sizes.items()}
     removed = {name: max(math.floor(exact[name]), gone[name]) for name in sizes}
     # what rounding left over goes to the largest remainders, the first of equals

@@ -46,18 +46,34 @@ def test_a_layer_that_would_be_more_than_dense_is_dense_and_the_others_share_the
     assert allocate(shapes, 0.5) == {"small": 0, "large": 502}
 
 
-@given(SHAPES, st.floats(0, 0.999))
-def test_densities_are_those_of_a_search_for_the_scale(shapes, sparsity):
-    """The cap makes the total a rising function of one scale: bisection in float64 finds the same."""
+def test_what_is_gone_from_one_layer_is_kept_in_the_others_by_their_shapes():
+    # 20x30, 10x20, 10x20: 200 of 1,000 stay. Of the first 560 are gone, so it keeps 40, less than the e·50 = 91 of
+    # e = 200 / 110; the other two share 160 by their equal sides, 80 each
+    shapes = {"a": (20, 30), "b": (10, 20), "c": (10, 20)}
+    assert allocate(shapes, 0.8) == {
+        "a": 509,
+        "b": 146,
+        "c": 145,
+    }  # 509.09, 145.45, 145.45: one left over, to the first
+    assert allocate(shapes, 0.8, {"a": 560}) == {"a": 560, "b": 120, "c": 120}
+    # more gone than asked for: nothing changes
+    assert allocate(shapes, 0.5, {"a": 590, "b": 10}) == {"a": 590, "b": 10, "c": 0}
+
+
+@given(SHAPES, st.floats(0, 0.999), st.lists(st.floats(0, 1), min_size=6, max_size=6))
+def test_densities_are_those_of_a_search_for_the_scale(shapes, sparsity, gone):
+    """The caps make the total a rising function of one scale: bisection in float64 finds the same."""
     raw = {n: sum(s) / math.prod(s) for n, s in shapes.items()}
+    gone = {n: int(share * math.prod(s)) for (n, s), share in zip(shapes.items(), gone, strict=False)}
+    most = {n: 1 - gone[n] / math.prod(s) for n, s in shapes.items()}
     budget = (1 - sparsity) * sum(math.prod(s) for s in shapes.values())
     low, high = 0.0, 1e9
     for _ in range(200):
         middle = (low + high) / 2
-        kept = sum(min(1.0, middle * raw[n]) * math.prod(s) for n, s in shapes.items())
+        kept = sum(min(most[n], middle * raw[n]) * math.prod(s) for n, s in shapes.items())
         low, high = (middle, high) if kept < budget else (low, middle)
-    want = {n: min(1.0, high * raw[n]) for n in shapes}
-    assert erk_densities(shapes, sparsity) == pytest.approx(want, rel=1e-6, abs=1e-9)
+    want = {n: min(most[n], high * raw[n]) for n in shapes}
+    assert erk_densities(shapes, sparsity, gone) == pytest.approx(want, rel=1e-6, abs=1e-9)
 
 
 @given(SHAPES, st.floats(0, 0.999))
