@@ -17,7 +17,8 @@ class Regrowth(Registered):
     """Drops the smallest kept weights of each layer and grows as many others there. A member gives ``grow``.
 
     The share exchanged falls along half a cosine and is 0 from ``until`` of the training on (Evci et al. 2020,
-    arXiv:1911.11134, section 3). What grows starts at 0, without momentum.
+    arXiv:1911.11134, section 3). What grows starts at 0, without momentum; one that was dropped and grows again in the
+    same exchange goes on as if nothing had happened.
     """
 
     registry: ClassVar[Registry[Regrowth]] = Registry("regrowth")
