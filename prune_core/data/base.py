@@ -74,6 +74,12 @@ class Dataset:
         """The training examples at ``index`` (int64, on this device): normalised x and labels y."""
         return self.normalise(self.train_x.index_select(0, index)), self.train_y.index_select(0, index)
 
+    def drawn(self, n: int, rng: torch.Generator, batch_size: int = 256) -> Iterator[tuple[Tensor, Tensor]]:
+        """``n`` training examples without repetition, or all, drawn by ``rng`` (on the CPU), in batches."""
+        chosen = torch.randperm(len(self.train_y), generator=rng)[:n].to(self.device)
+        for index in chosen.split(batch_size):
+            yield self.train_batch(index)
+
     def test_batches(self, batch_size: int, limit: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """The test split in order, in batches; with ``limit`` only so many examples, spread evenly over the split.
 

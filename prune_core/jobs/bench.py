@@ -6,8 +6,7 @@ import logging
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Mapping
-from functools import partial
+from collections.abc import Callable, Hashable, Mapping
 
 import torch
 from torch import Tensor
@@ -20,12 +19,13 @@ from prune_core.jobs.question import Cost, LayerPicture, LayerView, PreviewReply
 from prune_core.jobs.worker import store
 from prune_core.measuring import MacCount, macs
 from prune_core.pruning import Criterion, Masks, WeightIndex, apply_masks_, make_masks, prunable
-from prune_core.pruning.evidence import Batch, Evidence
+from prune_core.pruning.evidence import Evidence
 from prune_core.pruning.index import Histogram
+from prune_core.pruning.quiet import normalised
 from prune_core.seeding import generator
 from prune_core.tracking import checkpoint_path
 from prune_core.training import Evaluation, evaluate, load_checkpoint, restore_model
-from prune_core.training.recalibrate import normalised, recalibrate_
+from prune_core.training.recalibrate import recalibrate_
 
 WEIGHTS = 200_000_000  # of all models in memory together: 0.8 GB, and twice that for their indices
 REPLIES = 512
@@ -135,10 +135,9 @@ class Loaded:
 
     def _scored(self, criterion: Criterion, seed: int) -> tuple[Mapping[str, Tensor], WeightIndex]:
         def make() -> tuple[Mapping[str, Tensor], WeightIndex]:
-            at = Evidence(
-                self.weights, model=self.model, masks=self.keep, generator=generator(seed, "masks"),
-                batches=None if self.data is None else partial(self._examples, self.data, seed),
-            )  # fmt: skip
+            data, draw = self.data, generator(seed, "masks")
+            batches = None if data is None else lambda n: data.drawn(n, generator(seed, "scoring", 0))
+            at = Evidence(self.weights, model=self.model, masks=self.keep, generator=draw, batches=batches)
             scores = criterion.score(at)
             return scores, WeightIndex(self.weights, scores, self.keep)
 
@@ -147,11 +146,6 @@ class Loaded:
                 f"{type(criterion).__name__} removes in rounds, anew for every sparsity: see it on Train."
             )
         return self._scores.get((criterion.model_dump_json(), seed), make)
-
-    def _examples(self, data: Dataset, seed: int, n: int) -> Iterator[Batch]:
-        chosen = torch.randperm(data.info.train, generator=generator(seed, "scoring", 0))[: min(n, data.info.train)]
-        for index in chosen.split(PROBE):
-            yield data.train_batch(index)
 
     def _masks(self, scores: Mapping[str, Tensor], removed: Mapping[str, int], names: list[str]) -> Masks:
         """The masks of some layers that leave out ``removed`` weights each."""

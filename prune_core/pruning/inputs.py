@@ -29,15 +29,15 @@ def input_norms(model: nn.Module, weights: Mapping[str, Tensor], batches: Iterab
         return layer.register_forward_pre_hook(hook)
 
     hooks = []
-    for name in weights:
-        layer = layers.get(name)
-        if not isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d):
-            raise ConfigError(
-                f"The inputs of {name} cannot be seen, only those of linear and convolution layers; "
-                "leave it dense (keep_dense), or choose another criterion."
-            )
-        hooks.append(watch(name, layer))
     try:
+        for name in weights:
+            layer = layers.get(name)
+            if not isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d):
+                raise ConfigError(
+                    f"The inputs of {name} cannot be seen, only those of linear and convolution layers; "
+                    "leave it dense (keep_dense), or choose another criterion."
+                )
+            hooks.append(watch(name, layer))
         for x in batches:
             model(x)
     finally:
@@ -61,15 +61,7 @@ def _squares(layer: nn.Module, x: Tensor) -> Tensor:
     function = {1: nn.functional.conv1d, 2: nn.functional.conv2d, 3: nn.functional.conv3d}[len(layer.kernel_size)]
     with torch.enable_grad():
         kernel.requires_grad_(True)
-        out = function(
-            x,
-            kernel,
-            None,
-            layer.stride,
-            layer.padding,
-            layer.dilation,
-            layer.groups,
-        )
+        out = function(x, kernel, None, layer.stride, layer.padding, layer.dilation, layer.groups)
         (found,) = torch.autograd.grad(out.sum(), kernel)
     return found
 

@@ -20,18 +20,13 @@ def quiet(model: nn.Module, *, eval_mode: bool = False) -> Iterator[None]:
     running ones.
     """
     modes = {module: module.training for module in model.modules()}
-    norms = [m for m in modes if isinstance(m, _BatchNorm) and m.track_running_stats]
-    kept = [
-        (b, b.clone()) for m in norms for b in (m.running_mean, m.running_var, m.num_batches_tracked) if b is not None
-    ]
+    kept = [(buffer, buffer.clone()) for layer in normalised(model) for buffer in layer.buffers(recurse=False)]
     try:
         if eval_mode:
             model.eval()
         for module in modes:
-            if isinstance(module, nn.MultiheadAttention | nn.RNNBase):
-                module.train(module.training and not module.dropout)
-            elif isinstance(module, _DropoutNd | StochasticDepth):
-                module.eval()
+            if draws(module):
+                module.training = False
         yield
     finally:
         for module, mode in modes.items():
@@ -39,3 +34,15 @@ def quiet(model: nn.Module, *, eval_mode: bool = False) -> Iterator[None]:
         with torch.no_grad():
             for buffer, value in kept:
                 buffer.copy_(value)
+
+
+def draws(module: nn.Module) -> bool:
+    """Whether a module's forward pass may draw random numbers in training."""
+    if isinstance(module, nn.MultiheadAttention | nn.RNNBase):
+        return float(module.dropout) > 0
+    return isinstance(module, _DropoutNd | StochasticDepth) and module.p > 0
+
+
+def normalised(model: nn.Module) -> list[_BatchNorm]:
+    """The layers that normalise by statistics of their own, measured while training."""
+    return [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]

@@ -6,8 +6,6 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 import torch
-from torch import nn
-from torchvision.ops import StochasticDepth
 
 from prune_core.errors import ConfigError
 from prune_core.events import InterventionEvent
@@ -36,10 +34,3 @@ def by_step(experiment: Experiment, interventions: Iterable[InterventionEvent]) 
         check_intervention(experiment, mark.field, mark.value)
         found[mark.step].append(mark)
     return dict(found)
-
-
-def draws(module: nn.Module) -> bool:
-    """Whether a module's forward pass may draw random numbers in training."""
-    if isinstance(module, nn.MultiheadAttention | nn.RNNBase):
-        return float(module.dropout) > 0
-    return isinstance(module, nn.modules.dropout._DropoutNd | StochasticDepth) and module.p > 0

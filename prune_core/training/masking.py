@@ -21,8 +21,6 @@ from prune_core.seeding import generator
 from prune_core.training.binning import bin_counts
 from prune_core.training.flat import FlatModel
 
-SCORING_BATCH = 256  # examples that a criterion looks at at once
-
 
 class RunMasks:
     """Masks over the prunable weights of a flat model. A removed weight never returns, but for regrowth."""
@@ -164,10 +162,7 @@ class RunMasks:
 
     def _examples(self, step: int, n: int) -> Iterator[Batch]:
         """``n`` training examples, drawn by the seed and the step: no other draw is shifted by these."""
-        of = self._data.info.train
-        chosen = torch.randperm(of, generator=generator(self._seed, "scoring", step))[: min(n, of)]
-        for index in chosen.to(self._flat.weights.device).split(SCORING_BATCH):
-            yield self._data.train_batch(index)
+        return self._data.drawn(n, generator(self._seed, "scoring", step))
 
     @torch.no_grad()
     def follow_(self) -> None:

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
-from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch import nn
 
 from prune_core.data import Dataset
 from prune_core.events import WarningEvent
+from prune_core.pruning.quiet import normalised
 from prune_core.seeding import generator
 
 EXAMPLES = 2048  # enough for means and variances of a layer to settle
 BATCH = 256
-
-
-def normalised(model: nn.Module) -> list[_BatchNorm]:
-    """The layers that normalise by statistics of their own, measured while training."""
-    return [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
 
 
 @torch.no_grad()
@@ -41,7 +34,9 @@ def recalibrate_(model: nn.Module, data: Dataset, seed: int = 0, examples: int =
             layer.reset_running_stats()
             layer.momentum = None  # the plain mean over all batches
             layer.train()
-        for x in _batches(data, seed, examples):
+        n = min(examples, data.info.train)
+        size = min(BATCH, n)  # of equal batches, since each counts alike
+        for x, _ in data.drawn(n // size * size, generator(seed, "scoring", 2**31), size):
             model(x)
             seen += len(x)
     finally:
@@ -62,12 +57,3 @@ def recalibrate_and_say_(model: nn.Module, data: Dataset, seed: int, step: int) 
         f"Batch normalisation was measured anew on {n:,} training examples, because nothing was trained after the last "
         "removal (Pruning.recalibrate).",
     )
-
-
-def _batches(data: Dataset, seed: int, examples: int) -> Iterator[Tensor]:
-    """Training examples in batches of equal size, since each batch counts alike."""
-    n = min(examples, data.info.train)
-    size = min(BATCH, n)
-    chosen = torch.randperm(data.info.train, generator=generator(seed, "scoring", 2**31))[: n // size * size]
-    for index in chosen.to(data.device).split(size):
-        yield data.train_batch(index)[0]

@@ -23,9 +23,10 @@ from prune_core.events import (
     WarningEvent,
 )
 from prune_core.experiment import Experiment
+from prune_core.pruning.quiet import draws
 from prune_core.seeding import generator, global_seed
 from prune_core.training.batches import Batches
-from prune_core.training.beginning import by_step, draws, pick_device, start_of
+from prune_core.training.beginning import by_step, pick_device, start_of
 from prune_core.training.checkpoint import Checkpoint, load_weights_
 from prune_core.training.evaluate import Evaluation, evaluate
 from prune_core.training.flat import FlatModel

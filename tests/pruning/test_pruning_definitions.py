@@ -228,6 +228,10 @@ def test_the_inputs_of_a_convolution_are_what_its_kernel_meets(settings):
 def test_an_input_that_cannot_be_seen_is_a_sentence():
     with pytest.raises(pc.ConfigError, match=r"inputs of weight_ih_l0 cannot be seen"):
         pc.prune_(nn.LSTM(4, 4), 0.5, pc.Wanda(), batch=(torch.randn(2, 3, 4), torch.arange(2)))
+    both = nn.ModuleList([nn.Linear(4, 4), nn.LSTM(4, 4)])
+    with pytest.raises(pc.ConfigError, match=r"inputs of 1.weight_ih_l0 cannot be seen"):
+        pc.prune_(both, 0.5, pc.Wanda(), batch=(torch.randn(2, 4), torch.arange(2)))
+    assert not both[0]._forward_pre_hooks  # of those that could be
 
 
 def test_movement_is_minus_the_sum_of_weight_times_gradient():

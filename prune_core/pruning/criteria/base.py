@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
@@ -40,15 +40,20 @@ class Criterion(Registered):
         return 1
 
 
-class DataCriterion(Criterion):
-    """A criterion that looks at training examples."""
-
-    needs: ClassVar[frozenset[Need]] = frozenset({"model", "data"})
-    examples: int = setting(
-        512,
+def examples_setting(default: int) -> Any:
+    """The field ``examples`` of a criterion that looks at data."""
+    return setting(
+        default,
         ge=1,
         le=1_000_000,
         unit="examples",
         help="Training examples it looks at, drawn by the seed.",
         advanced=True,
     )
+
+
+class DataCriterion(Criterion):
+    """A criterion that looks at training examples."""
+
+    needs: ClassVar[frozenset[Need]] = frozenset({"model", "data"})
+    examples: int = examples_setting(512)

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from prune_core.pruning.criteria.base import DataCriterion
+from prune_core.pruning.criteria.base import DataCriterion, examples_setting
 from prune_core.pruning.evidence import Evidence
 from prune_core.registry import register
-from prune_core.settings import setting
 
 
 @register(
@@ -24,14 +23,7 @@ class Fisher(DataCriterion):
     The curvature is the empirical Fisher information: squares of each example's own gradient, with the true labels.
     """
 
-    examples: int = setting(
-        128,
-        ge=1,
-        le=1_000_000,
-        unit="examples",
-        help="Training examples it looks at, drawn by the seed.",
-        advanced=True,
-    )
+    examples: int = examples_setting(128)
 
     def score(self, at: Evidence) -> Mapping[str, Tensor]:
         squares = at.squared_gradients(self.examples)

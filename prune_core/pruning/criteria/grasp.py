@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from prune_core.pruning.criteria.base import DataCriterion
+from prune_core.pruning.criteria.base import DataCriterion, examples_setting
 from prune_core.pruning.evidence import Evidence
 from prune_core.registry import register
 from prune_core.settings import setting
@@ -26,14 +26,7 @@ class GraSP(DataCriterion):
     """
 
     before_training: ClassVar[bool] = True
-    examples: int = setting(
-        256,
-        ge=1,
-        le=1_000_000,
-        unit="examples",
-        help="Training examples it looks at, drawn by the seed.",
-        advanced=True,
-    )
+    examples: int = examples_setting(256)
     temperature: float = setting(
         200.0, gt=0, le=1e6, log=True, help="Divides the network's scores: nearly uniform guesses.", advanced=True
     )

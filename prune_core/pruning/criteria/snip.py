@@ -8,10 +8,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from prune_core.pruning.criteria.base import DataCriterion
+from prune_core.pruning.criteria.base import DataCriterion, examples_setting
 from prune_core.pruning.evidence import Evidence
 from prune_core.registry import register
-from prune_core.settings import setting
 
 
 @register(
@@ -24,14 +23,7 @@ class SNIP(DataCriterion):
     """Removes, before training, the weights that the loss of a few examples feels least."""
 
     before_training: ClassVar[bool] = True
-    examples: int = setting(
-        128,
-        ge=1,
-        le=1_000_000,
-        unit="examples",
-        help="Training examples it looks at, drawn by the seed.",
-        advanced=True,
-    )
+    examples: int = examples_setting(128)
 
     def score(self, at: Evidence) -> Mapping[str, Tensor]:
         grads = at.gradients(self.examples)
