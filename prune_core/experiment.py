@@ -142,6 +142,8 @@ class Experiment(Settings):
             )
         if self.prune is not None:
             self.prune.check(self.train.steps)
+            if self.prune.depends_on_layers:
+                self.prune.select(self.model.outline(info.shape, info.classes))
         return self
 
     @property

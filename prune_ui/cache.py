@@ -9,9 +9,10 @@ import numpy as np
 import streamlit as st
 
 from prune_core.data import DataSource
-from prune_core.errors import LabError
+from prune_core.errors import ConfigError, LabError
 from prune_core.experiment import Experiment
 from prune_core.models import ModelSource
+from prune_core.pruning import Granularity, prunable
 
 if TYPE_CHECKING:
     from prune_core.tracking import RunRecord
@@ -35,13 +36,26 @@ def parameters(experiment: Experiment) -> int:
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _parameters(model: str, shape: tuple[int, ...], classes: int) -> int:
-    import torch
+    return sum(p.numel() for p in ModelSource.model_validate(json.loads(model)).outline(shape, classes).parameters())
 
-    source = ModelSource.registry[json.loads(model)["kind"]]
-    values = {k: v for k, v in json.loads(model).items() if k != "kind"}
-    with torch.device("meta"):  # shapes only: no weights are made
-        net = source.cls(**values)._build(shape, classes)
-    return sum(p.numel() for p in net.parameters())
+
+def check_fit(experiment: Experiment, granularity: Granularity) -> None:
+    """Raise ConfigError where the experiment's model has nothing that ``granularity`` could remove."""
+    info, model = experiment.data.info, json.dumps(experiment.model.model_dump())
+    if sentence := _misfit(model, info.shape, info.classes, json.dumps(granularity.model_dump())):
+        raise ConfigError(sentence)
+
+
+@st.cache_data(max_entries=512, show_spinner=False)
+def _misfit(model: str, shape: tuple[int, ...], classes: int, granularity: str) -> str:
+    try:
+        net = ModelSource.model_validate(json.loads(model)).outline(shape, classes)
+        Granularity.model_validate(json.loads(granularity)).groups(net, prunable(net))
+    except ConfigError as error:
+        return str(error)
+    except (LabError, RuntimeError, NotImplementedError):  # some models have no outline: a run says what fits
+        return ""
+    return ""
 
 
 def points(experiment: Experiment) -> tuple[np.ndarray, np.ndarray] | None:

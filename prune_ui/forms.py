@@ -27,6 +27,7 @@ from prune_ui.fields import (
     slider_span,
     tidy,
 )
+from prune_ui.options import not_offered
 
 T = TypeVar("T", bound=Settings)
 
@@ -42,6 +43,8 @@ class Form(Generic[T]):
 
     ``default`` (a value, or what makes one) fills the draft when the session has none. ``skip`` leaves fields out.
     ``on_choose(form, path)`` is called after another part was chosen, before the script runs again.
+    ``closed(form, path)`` says which options of a choice cannot go with what else is chosen, and why: they are named,
+    and not offered.
     """
 
     def __init__(
@@ -52,8 +55,9 @@ class Form(Generic[T]):
         *,
         skip: frozenset[str] = frozenset(),
         on_choose: Callable[[Form[T], str], None] | None = None,
+        closed: Callable[[Form[T], str], Mapping[str, str]] | None = None,
     ) -> None:
-        self.key, self.on_choose = key, on_choose
+        self.key, self.on_choose, self.closed = key, on_choose, closed
         self.fresh = f"{key}/draft" not in st.session_state
         if self.fresh:
             first = default if default is None or isinstance(default, Settings) else default()
@@ -148,6 +152,8 @@ class Form(Generic[T]):
         entries: dict[str, Entry[Any]] = {e.name: e for e in kind.registry} if named else {}
         options = [*([NONE] if spec.optional else []), *entries]
         chosen = self.draft.kind(path, spec)
+        closed = self._closed(path, chosen)
+        options = [name for name in options if name not in closed]
         if not named:
             widget = self._widget(path, chosen == ON)
             st.toggle(
@@ -171,6 +177,12 @@ class Form(Generic[T]):
         )
         if entry is not None and entry.summary:
             st.caption(entry.summary)
+        not_offered({entries[name].label: why for name, why in closed.items() if name in entries})
+
+    def _closed(self, path: str, chosen: str) -> dict[str, str]:
+        """Options that are not offered, and why; what is chosen stays, beside its problem."""
+        found = self.closed(self, path) if self.closed is not None else {}
+        return {name: why for name, why in found.items() if name != chosen}
 
     def _fields(self, cls: type[Settings], path: str, of: str) -> None:
         """The fields of the chosen member: plain ones, then parts of its own, then the advanced ones behind a fold."""
@@ -195,8 +207,10 @@ class Form(Generic[T]):
         if path in SUGGESTED and str(parsed) in (names := SUGGESTED[path]()):
             self._select(path, spec, label, names, parsed)
         elif spec.choices:
-            options = [*([None] if spec.optional else []), *spec.choices]
+            closed = self._closed(path, str(parsed))
+            options = [*([None] if spec.optional else []), *(c for c in spec.choices if c not in closed)]
             self._select(path, spec, label, options, parsed if parsed in options else None)
+            not_offered({choice_label(name): why for name, why in closed.items()})
         elif spec.type is bool:
             widget = self._widget(path, bool(parsed))
             st.toggle(

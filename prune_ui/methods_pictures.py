@@ -21,15 +21,27 @@ from prune_core.clipping import ClipStrategy, PerSampleClip
 from prune_core.errors import ConfigError
 from prune_core.figures.palette import IDEAS, Theme, palette
 from prune_core.figures.words import number, percent
-from prune_core.pruning import Criterion, Evidence, Regrowth, Schedule, choose_masks, make_masks, one_batch, prunable
+from prune_core.pruning import (
+    Criterion,
+    Evidence,
+    Granularity,
+    Regrowth,
+    Schedule,
+    choose_masks,
+    make_masks,
+    one_batch,
+    prunable,
+    prune_,
+)
 from prune_core.pruning.regrowth import exchange
 from prune_core.registry import Registered
 from prune_core.seeding import generator
+from prune_ui.methods_svg import HEIGHT, WIDTH, matrices, rect, svg, text
 
-WIDTH, HEIGHT = 360, 104  # of the drawing; it is as wide as its column
 SHARE = 0.5  # removed in the pictures of criteria
 ORDINARY, SPIKE = 30, 4.0  # steps that a strategy sees before the one that is drawn, and how much longer that one is
 GENTLE = (0.15, 0.9)  # of its length that is left: a change that can be seen
+SHAPES = ("linear", "convolution", "attention")  # of small models, tried in this order
 TRIED = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)  # other thresholds
 
 
@@ -63,6 +75,8 @@ def _made(method: Any) -> Picture:
             return _clipping(value)
         if isinstance(value, Criterion):
             return _criterion(value)
+        if isinstance(value, Granularity):
+            return _granularity(value)
         if isinstance(value, Regrowth):
             return _regrowth(value)
         return _schedule(value)
@@ -104,7 +118,7 @@ def _clipping(strategy: ClipStrategy) -> Picture:
         f"A gradient{longer}, before (grey) and after: {percent(clipped.changed, 0)} of the entries changed, "
         f"norm {number(_norm(before))} → {number(_norm(after))}, with {_label(used)} {number(used.threshold)}."
     )
-    return Picture(_svg("".join(bars)), words)
+    return Picture(svg("".join(bars)), words)
 
 
 @dataclass(frozen=True)
@@ -159,12 +173,12 @@ def _allows(strategy: ClipStrategy, threshold: float) -> bool:
 def _bars(before: Sequence[float], after: Sequence[float], x: float, most: float, name: str) -> str:
     wide = (WIDTH / 2 - 12) / len(before)
     middle, high = 45.0, 43.0
-    found = [_text(x + 4, HEIGHT - 2, name)]
+    found = [text(x + 4, HEIGHT - 2, name)]
     for i, (a, b) in enumerate(zip(before, after, strict=True)):
         at = x + 4 + i * wide
         for value, colour, opacity in ((a, "baseline", 0.45), (b, "clipping", 1.0)):
             tall = max(abs(value) / most * high, 0.5)
-            found.append(_rect(at, middle - (tall if value > 0 else 0), wide - 1.5, tall, colour, opacity))
+            found.append(rect(at, middle - (tall if value > 0 else 0), wide - 1.5, tall, colour, opacity))
     return "".join(found)
 
 
@@ -184,7 +198,41 @@ def _criterion(criterion: Criterion) -> Picture:
     masks = choose_masks(criterion, SHARE, lambda s, share, keep: make_masks(s, share, "global", keep=keep), look)
     left = ", ".join(f"{int(m.sum())} of {m.numel()}" for m in masks.values())
     words = f"Two layers pruned to {percent(SHARE, 0)}: the fuller the larger, an empty frame is gone; {left} are left."
-    return Picture(_svg(_matrices(weights, {n: m.float() for n, m in masks.items()})), words)
+    return Picture(svg(matrices(weights, {n: m.float() for n, m in masks.items()})), words)
+
+
+def _granularity(granularity: Granularity) -> Picture:
+    share = min(SHARE, granularity.most)
+    model = next((m for m in map(_small, SHAPES) if _cuts(granularity, m)), _small("linear"))
+    before = {n: w.detach().clone() for n, w in prunable(model).items()}
+    masks = prune_(model, share, granularity=granularity)
+    weights = {n: before[n].flatten(1) for n in list(masks)[:2]}
+    kept = {n: masks[n].flatten(1).float() for n in weights}
+    left = ", ".join(f"{int(m.sum())} of {m.numel()}" for m in kept.values())
+    many = "Two layers" if len(weights) == 2 else "A layer"
+    words = f"{many}, pruned by magnitude to {percent(share, 0)}: an empty frame is gone; {left} are left."
+    return Picture(svg(matrices(weights, kept)), words)
+
+
+def _small(kind: str) -> nn.Module:
+    """A model of two layers in which some granularity finds its groups."""
+    draw = generator(7, "init")
+    model: nn.Module = {
+        "linear": lambda: nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 8)),
+        "convolution": lambda: nn.Sequential(nn.Conv2d(3, 8, 2), nn.Conv2d(8, 8, 1)),
+        "attention": lambda: nn.MultiheadAttention(8, 4),
+    }[kind]()
+    for weight in prunable(model).values():
+        weight.data = torch.randn(weight.shape, generator=draw)
+    return model
+
+
+def _cuts(granularity: Granularity, model: nn.Module) -> bool:
+    try:
+        granularity.groups(model, prunable(model))
+    except ConfigError:
+        return False
+    return True
 
 
 def _regrowth(regrowth: Regrowth) -> Picture:
@@ -202,26 +250,7 @@ def _regrowth(regrowth: Regrowth) -> Picture:
         f"Two layers, {percent(SHARE, 0)} removed, after one exchange of {percent(share, 0)} of what was left: "
         f"{grown} weights have come back (purple), as many have gone."
     )
-    return Picture(_svg(_matrices(weights, shown)), words)
-
-
-def _matrices(weights: dict[str, Tensor], kept: dict[str, Tensor]) -> str:
-    found, x = [], 4.0
-    for i, (name, weight) in enumerate(weights.items()):
-        rows, columns = weight.shape
-        side = 86 / rows
-        wide = (WIDTH / 2 - 12) / columns
-        most = float(weight.abs().max()) or 1.0
-        for r in range(rows):
-            for c in range(columns):
-                stays, size = float(kept[name][r, c]), float(weight[r, c].abs()) / most
-                colour = "both" if stays == 2 else "pruning"
-                strength = (1.0 if stays == 2 else 0.25 + 0.75 * size) if stays else 0.0
-                at = (x + c * wide, r * side + 1, wide - 1.5, side - 1.5)
-                found.append(_rect(*at, colour, strength, frame=not stays))
-        found.append(_text(x, HEIGHT - 2, f"layer {i + 1}"))
-        x += WIDTH / 2
-    return "".join(found)
+    return Picture(svg(matrices(weights, shown)), words)
 
 
 # --- schedules --------------------------------------------------------------------------------------------------------
@@ -242,32 +271,13 @@ def _schedule(schedule: Schedule) -> Picture:
     drawn = (
         f'<polygon points="{area}" style="fill:{{pruning}};fill-opacity:0.15"/>'
         f'<polyline points="{line}" style="fill:none;stroke:{{pruning}};stroke-width:2"/>'
-        + _text(4, HEIGHT - 2, "step 0")
-        + _text(WIDTH - 4, HEIGHT - 2, f"step {steps}", anchor="end")
+        + text(4, HEIGHT - 2, "step 0")
+        + text(WIDTH - 4, HEIGHT - 2, f"step {steps}", anchor="end")
     )
     words = (
         f"Share of the weights removed over {steps} steps, up to {percent(schedule.final, 0)} at step {schedule.end}."
     )
-    return Picture(_svg(drawn), words)
-
-
-# --- svg --------------------------------------------------------------------------------------------------------------
-def _svg(inside: str) -> str:
-    return (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" width="{2 * WIDTH}" height="{2 * HEIGHT}" '
-        f'xmlns="http://www.w3.org/2000/svg">{inside}</svg>'
-    )
-
-
-def _rect(x: float, y: float, w: float, h: float, colour: str, opacity: float, frame: bool = False) -> str:
-    edge = f";stroke:{{{colour}}};stroke-opacity:0.35;stroke-width:0.8" if frame else ""
-    style = f"fill:{{{colour}}};fill-opacity:{opacity:.2f}{edge}"
-    return f'<rect x="{x:.1f}" y="{y:.1f}" width="{w:.1f}" height="{h:.1f}" style="{style}"/>'
-
-
-def _text(x: float, y: float, text: str, anchor: str = "start") -> str:
-    style = f"fill:{{muted}};font-family:sans-serif;font-size:10px;text-anchor:{anchor}"
-    return f'<text x="{x:.1f}" y="{y:.1f}" style="{style}">{text}</text>'
+    return Picture(svg(drawn), words)
 
 
 def _label(strategy: ClipStrategy) -> str:

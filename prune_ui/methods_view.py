@@ -11,7 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from prune_core.clipping import ClipStrategy
-from prune_core.pruning import Criterion, Regrowth, Schedule
+from prune_core.pruning import Criterion, Granularity, Regrowth, Schedule
 from prune_core.registry import Entry, Registered
 from prune_core.settings import MISSING, FieldSpec, Settings
 from prune_ui import session, theme
@@ -36,6 +36,7 @@ class Family:
 FAMILIES = (
     Family("clipping", "Clipping", "limits an update; every parameter stays.", ClipStrategy),
     Family("criteria", "Pruning: which weights", "says how much a weight matters.", Criterion),
+    Family("granularity", "Pruning: what goes at once", "says which weights go together.", Granularity),
     Family("schedules", "Pruning: when", "says how much is gone after how many steps.", Schedule),
     Family("regrowth", "Pruning: back again", "lets removed weights return in exchange for others.", Regrowth),
 )

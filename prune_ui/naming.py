@@ -10,7 +10,7 @@ from prune_core.data import DataSource
 from prune_core.experiment import Experiment
 from prune_core.figures.words import number, percent
 from prune_core.models import ModelSource
-from prune_core.pruning import Criterion, Regrowth, Schedule
+from prune_core.pruning import Criterion, Granularity, NofM, Regrowth, Schedule, Weights
 from prune_core.registry import Registry
 from prune_core.settings import Settings
 from prune_ui.fields import choice_label
@@ -23,12 +23,14 @@ FAMILIES: dict[str, Registry[Any]] = {
     "model": ModelSource.registry,
     "clip": ClipStrategy.registry,
     "prune.criterion": Criterion.registry,
+    "prune.granularity": Granularity.registry,
     "prune.schedule": Schedule.registry,
     "prune.regrow": Regrowth.registry,
 }
 PARTS = {"data": "Data", "model": "Model", "clip": "Clipping", "prune": "Pruning", "train": "Training"}
 START = "Starts from"
 CRITERION = "prune.criterion"
+GRANULARITY = "prune.granularity"
 MOST_TRAITS = 3  # in a run's short name
 
 
@@ -71,7 +73,16 @@ def _pruning(experiment: Experiment) -> str:
         return "no pruning"
     how = in_text(part_label("prune.criterion", prune.criterion.registered_as))
     more = f", {part_label('prune.regrow', prune.regrow.registered_as)}" if prune.regrow is not None else ""
+    if not isinstance(prune.granularity, Weights):
+        more = f", {grain(prune.granularity)}{more}"
     return f"{how} pruning to {percent(prune.schedule.final, 0)}{more}"
+
+
+def grain(granularity: Granularity) -> str:
+    """Within a sentence: ``filters``, ``2 of 4``."""
+    if isinstance(granularity, NofM):
+        return f"{granularity.n} of {granularity.m}"
+    return in_text(part_label(GRANULARITY, granularity.registered_as))
 
 
 def differing(experiments: Sequence[Experiment]) -> list[str]:

@@ -17,6 +17,11 @@ _curves: OrderedDict[str, Curve] = OrderedDict()
 _lock = threading.Lock()
 
 
+def _within(most: float) -> tuple[float, ...]:
+    """The sparsities up to ``most``, and that itself."""
+    return SPARSITIES if most >= 1 else (*(s for s in SPARSITIES if s < most), most)
+
+
 def curve(request: PreviewRequest, stamp: float) -> tuple[list[dict[str, Any]], bool]:
     """Points measured so far, and whether more will come. ``stamp`` changes when the weights do."""
     asked = request.replace(sparsity=None, threshold=None, layer="", picture=False)
@@ -24,7 +29,7 @@ def curve(request: PreviewRequest, stamp: float) -> tuple[list[dict[str, Any]], 
     with _lock:
         found = _curves.get(key)
         if found is None:
-            found = _curves[key] = session.lab().curve(asked, SPARSITIES)
+            found = _curves[key] = session.lab().curve(asked, _within(asked.granularity.most))
         _curves.move_to_end(key)
         while len(_curves) > MOST:
             _curves.popitem(last=False)[1].cancel()

@@ -7,12 +7,15 @@ import secrets
 from dataclasses import dataclass
 from typing import get_args
 
-from prune_core.errors import LabError, UnknownNameError
+from prune_core.errors import ConfigError, LabError, UnknownNameError
 from prune_core.jobs import PreviewReply, PreviewRequest, SupersededError
 from prune_core.models.torchvision_models import Torchvision, torchvision_names
-from prune_core.pruning import Criterion, Scope
+from prune_core.pruning import Criterion, Granularity, Scope, Weights, check_together
+from prune_core.settings import Settings, setting
 from prune_core.tracking import checkpoint_path
 from prune_ui import session
+from prune_ui.forms import Form
+from prune_ui.options import why
 from prune_ui.runs_table import described, listing
 from prune_ui.session import RUN, Key
 
@@ -31,6 +34,7 @@ SCOPE: Key[str] = Key("prune/scope", "global")
 SPARSITY: Key[float] = Key("prune/sparsity", DEFAULT)
 THRESHOLD: Key[float] = Key("prune/threshold", 0.0)
 LAYER: Key[str] = Key("prune/layer", "")
+GRAIN = "granularity"  # in the link
 RECALIBRATE: Key[bool] = Key("prune/recalibrate", True)
 SAID: Key[str] = Key("prune/said", "")
 LOST: Key[str] = Key("prune/lost", "")
@@ -41,6 +45,42 @@ WINDOW: Key[str] = Key("prune/window", "")
 """Names the browser's window to the worker: two windows of one person do not supersede each other's questions."""
 
 TEXTS = {"model": ARCHITECTURE, "weights": WEIGHTS, "criterion": CRITERION, "scope": SCOPE, "layer": LAYER}
+
+
+class Grain(Settings):
+    """What of the page's choices has settings of its own."""
+
+    granularity: Granularity = setting(Weights(), help="What goes at once: single weights, or groups of them.")
+
+
+def grain_form() -> Form[Grain]:
+    """The choice of granularity, with its settings."""
+    return Form("prune/grain", Grain, closed=_closed)
+
+
+def grain() -> Granularity:
+    """What goes at once; single weights while the form is wrong."""
+    value = grain_form().value
+    return value.granularity if value is not None else Weights()
+
+
+def _closed(form: Form[Grain], path: str) -> dict[str, str]:
+    criterion = Criterion.registry[CRITERION.get()].cls()
+    return {e.name: why for e in Granularity.registry if (why := _against(criterion, "global", e.cls()))}
+
+
+def scopes() -> dict[Scope, str]:
+    """Every scope, and why it cannot be had with what else is chosen; "" where it can."""
+    criterion = Criterion.registry[CRITERION.get()].cls()
+    return {scope: _against(criterion, scope, grain()) for scope in get_args(Scope)}
+
+
+def _against(criterion: Criterion, scope: Scope, granularity: Granularity) -> str:
+    try:
+        check_together(criterion, scope, granularity)
+    except ConfigError as error:
+        return why(str(error))
+    return ""
 
 
 @dataclass(frozen=True)
@@ -67,7 +107,7 @@ class Source:
         """A question about it."""
         criterion = Criterion.registry[CRITERION.get()].cls()
         values: dict[str, object] = {"criterion": criterion, "scope": SCOPE.get(), "layer": LAYER.get()}
-        values |= {"recalibrate": RECALIBRATE.get(), **more}
+        values |= {"granularity": grain(), "recalibrate": RECALIBRATE.get(), **more}
         if self.run:
             return PreviewRequest(run=self.run, **values)  # type: ignore[arg-type]
         model = Torchvision(architecture=self.architecture, weights=self.weights)  # type: ignore[arg-type]
@@ -96,6 +136,7 @@ def open_link() -> None:
     for name, key in TEXTS.items():
         if (value := params.get(name)) is not None and (name == "layer" or value in known[name]):
             key.set(value)
+    grain_form().read({k: v for k, v in params.items() if k.partition(".")[0] == GRAIN} or {GRAIN: "weights"})
     RECALIBRATE.set(params.get("recalibrate") != "off")
     try:
         share = float(params.get("sparsity", ""))
@@ -118,6 +159,7 @@ def keep_link(source: Source | None) -> None:
             **published,
             "criterion": CRITERION.get(),
             "scope": SCOPE.get(),
+            **(grain_form().draft.params() if not isinstance(grain(), Weights) else {}),
             "layer": LAYER.get(),
             "sparsity": f"{SPARSITY.get():.4g}",
             "recalibrate": "" if RECALIBRATE.get() else "off",
@@ -238,6 +280,11 @@ def least(of: Source) -> float:
     return min(math.floor(of.removed * 1000) / 1000, MOST - 0.001)
 
 
+def most() -> float:
+    """The slider's right end."""
+    return min(math.floor(grain().most * 1000) / 1000, MOST)
+
+
 def held(of: Source, value: float) -> float:
     """``value`` within the slider."""
-    return min(max(float(value), least(of)), MOST)
+    return min(max(float(value), least(of)), most())

@@ -74,7 +74,12 @@ def tuned(parent: Experiment, run_id: str, sparsity: float, steps: int, lr: floa
     criterion = Criterion.registry[state.CRITERION.get()].cls()
     # as the page shows it: shares by hand are not in the preview
     prune = before.replace(
-        criterion=criterion, scope=state.SCOPE.get(), schedule=OneShot(final=sparsity, at=0), layer_sparsity=()
+        criterion=criterion,
+        scope=state.SCOPE.get(),
+        granularity=state.grain(),
+        schedule=OneShot(final=sparsity, at=0),
+        layer_sparsity=(),
+        regrow=None,
     )
     train = parent.train.replace(steps=steps, lr=lr, warmup=min(parent.train.warmup, max(steps - 1, 0)))
     return parent.replace(start=FromCheckpoint(path=str(path), sha256=file_sha256(path)), prune=prune, train=train)

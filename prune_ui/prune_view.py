@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import get_args
 
 import streamlit as st
 
@@ -11,16 +10,18 @@ from prune_core.errors import LabError
 from prune_core.figures.words import count, number, percent, si
 from prune_core.jobs import Cost, PreviewReply
 from prune_core.models.torchvision_models import torchvision_names
-from prune_core.pruning import Criterion, Scope
+from prune_core.pruning import Criterion, Weights
 from prune_ui import prune_charts as charts
 from prune_ui import prune_curve, prune_tune
 from prune_ui import prune_state as state
 from prune_ui.fields import choice_label
-from prune_ui.naming import part_label
+from prune_ui.naming import GRANULARITY, in_text, part_label
+from prune_ui.options import not_offered
 from prune_ui.prune_state import Source
 from prune_ui.session import Key
 
 TICK_S = 0.6
+LISTED = 6  # names of layers in a sentence
 BUDGET_S = 0.15  # for measuring accuracy at one stop of the slider
 GROWING: Key[bool] = Key("prune/growing", False)
 REPLY: Key[tuple[str, str, PreviewReply] | None] = Key("prune/reply", None)
@@ -57,10 +58,16 @@ def panel() -> None:
         st.caption(entry.summary)
         if reasons := state.not_offered():
             st.caption(f"Not offered here: {reasons}.")
+        scopes = state.scopes()
+        offered = [scope for scope, why in scopes.items() if not why]
+        if state.SCOPE.get() not in offered:
+            state.SCOPE.set(offered[0])
         st.segmented_control(
-            "Scope", get_args(Scope), key=state.SCOPE.name, required=True, format_func=choice_label,
+            "Scope", offered, key=state.SCOPE.name, required=True, format_func=choice_label,
             help="Compare all weights with each other, the same share of every layer, or more of large ones (ERK).",
         )  # fmt: skip
+        not_offered({choice_label(scope): why for scope, why in scopes.items()})
+        state.grain_form().part("granularity")
 
 
 def show() -> None:
@@ -84,11 +91,19 @@ def _page(growing: bool) -> None:
         st.page_link("pages/train.py", label="Go to Train", icon=":material/play_circle:")
         state.keep_link(None)
         return
+    if state.least(source) >= state.most():
+        st.info(
+            f"This run has removed {percent(source.removed)}, and this granularity allows at most "
+            f"{percent(state.most(), 0)}: choose another granularity, or another run.",
+            icon=":material/compress:",
+        )
+        state.keep_link(source)
+        return
     state.SPARSITY.set(state.held(source, state.SPARSITY.get()))
     headline = st.container()
     with st.container(horizontal=True, gap="medium", key="prune_sliders"):
         st.slider(
-            "Sparsity", state.least(source), state.MOST, key=state.SPARSITY.name, step=0.001, format="percent",
+            "Sparsity", state.least(source), state.most(), key=state.SPARSITY.name, step=0.001, format="percent",
             help="Share of the prunable weights that is removed.",
         )  # fmt: skip
         beside, last = st.container(), st.container()
@@ -103,6 +118,7 @@ def _page(growing: bool) -> None:
     headline.html(_lesson(reply))
     if source.removed > 0:
         st.caption(f"This run removed {percent(source.removed)} while it trained; those weights stay at zero.")
+    _uncut(reply)
     if reply.normalised and reply.accuracy is not None:
         state.RECALIBRATE.set(state.RECALIBRATE.get())  # a widget's value is forgotten on another page
         st.toggle(
@@ -117,6 +133,14 @@ def _page(growing: bool) -> None:
     if growing != more:
         GROWING.set(more)
         st.rerun()
+
+
+def _uncut(reply: PreviewReply) -> None:
+    """Layers that stay dense because of the granularity."""
+    if not reply.uncut:
+        return
+    names = ", ".join(reply.uncut[:LISTED]) + (f" and {len(reply.uncut) - LISTED} more" if reply.uncut[LISTED:] else "")
+    st.caption(f"Not cut into {in_text(part_label(GRANULARITY, state.grain().registered_as))}, so dense: {names}.")
 
 
 def _answer(source: Source, place: st.delta_generator.DeltaGenerator) -> PreviewReply | None:
@@ -146,9 +170,10 @@ def _threshold_slider(source: Source, reply: PreviewReply, place: st.delta_gener
     at = min(round((reply.threshold or 0.0) / step) * step, largest)
     state.THRESHOLD.set(max(float(f"{at:.12g}"), 0.0))
     picture = reply.picture
+    what = "" if isinstance(state.grain(), Weights) else " of a group"
     where = f" in {picture.name}" if state.SCOPE.get() != "global" and picture is not None else ""
     place.slider(
-        f"Threshold{where}", 0.0, float(f"{largest:.12g}"), key=state.THRESHOLD.name, step=step, format="%.4g",
+        f"Threshold{what}{where}", 0.0, float(f"{largest:.12g}"), key=state.THRESHOLD.name, step=step, format="%.4g",
         on_change=_threshold_moved, args=(source,),
         help="Weights whose score is at most this are removed; for magnitude the score is |w|.",
     )  # fmt: skip
@@ -199,7 +224,8 @@ def _pictures(source: Source, reply: PreviewReply) -> bool:
         state.set_sparsity(source, value)
 
     points, more = _points(source, reply)
-    by_size = state.CRITERION.get() == "magnitude"  # only then is the score what the histogram shows
+    # only then is the score what the histogram shows
+    by_size = state.CRITERION.get() == "magnitude" and isinstance(state.grain(), Weights)
     left, right = st.columns(2, gap="medium")
     with left:
         if reply.accuracy is not None:

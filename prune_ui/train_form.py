@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import streamlit as st
 
@@ -11,13 +11,14 @@ from prune_core.clipping import ValueClip
 from prune_core.data import Digits
 from prune_core.errors import ConfigError, LabError
 from prune_core.experiment import Experiment
-from prune_core.figures.words import count
+from prune_core.figures.words import count, percent
 from prune_core.models import ModelSource, SmallCNN
-from prune_core.pruning import Criterion, Pruning
+from prune_core.pruning import Criterion, Granularity, Pruning, Regrowth, Scope
 from prune_ui import cache
 from prune_ui.draft import Draft, is_part
 from prune_ui.forms import Form
-from prune_ui.naming import CRITERION
+from prune_ui.naming import CRITERION, GRANULARITY
+from prune_ui.options import why
 
 SKIP = frozenset({"start"})  # a file on the server: set by *Fine-tune from here*, never typed
 
@@ -31,7 +32,7 @@ def default_experiment() -> Experiment:
 
 def train_form() -> Form[Experiment]:
     """The page's form; the session keeps what was typed."""
-    return Form("train", Experiment, default_experiment, skip=SKIP, on_choose=_fit)
+    return Form("train", Experiment, default_experiment, skip=SKIP, on_choose=_fit, closed=closed)
 
 
 def first_link() -> dict[str, str]:
@@ -86,6 +87,54 @@ def _fit(form: Form[Experiment], path: str) -> None:
         st.session_state["train/note"] = (
             "The schedule is now One shot at step 0: this criterion is for before training."
         )
+
+    if path == GRANULARITY and form.value is None and (most := _most(form)) < 1:
+        _prune_at_most(form, most)
+        st.session_state["train/note"] = f"The sparsity is now {percent(most, 0)}: this granularity allows no more."
+
+
+def closed(form: Form[Experiment], path: str) -> dict[str, str]:
+    """Ways of pruning that cannot go with what else is chosen, or not with this model, and why."""
+    experiment, axis = form.value, path.removeprefix("prune.")
+    if experiment is None or experiment.prune is None or axis not in AXES:
+        return {}
+    found = {}
+    for name, value in AXES[axis]().items():
+        try:
+            prune = experiment.prune.replace(**{axis: value})
+            prune.check_axes()
+            if axis == "granularity":
+                cache.check_fit(experiment, prune.granularity)
+        except ConfigError as error:
+            found[name] = why(str(error))
+    return found
+
+
+def _members(family: Any) -> dict[str, Any]:
+    return {entry.name: entry.cls() for entry in family.registry}
+
+
+AXES: dict[str, Callable[[], dict[str, Any]]] = {
+    "criterion": lambda: _members(Criterion),
+    "scope": lambda: {name: name for name in get_args(Scope)},
+    "granularity": lambda: _members(Granularity),
+    "regrow": lambda: _members(Regrowth),
+}
+
+
+def _most(form: Form[Experiment]) -> float:
+    """The highest sparsity that the chosen granularity allows."""
+    found = next((form.draft.part(p, s) for p, s in form.draft.walk() if p == GRANULARITY), None)
+    if found is None:
+        return 1.0
+    try:
+        return float(found[0](**_values(form, *found)).most)  # type: ignore[attr-defined]
+    except ConfigError:
+        return 1.0
+
+
+def _prune_at_most(form: Form[Experiment], most: float) -> None:
+    form.put("prune.schedule.final", float(f"{most:.6g}") if float(f"{most:.6g}") <= most else most)
 
 
 def _before_training(form: Form[Experiment]) -> bool:
@@ -149,6 +198,8 @@ def _repairs(form: Form[Experiment], part: str) -> list[tuple[str, Callable[[], 
         return [(f"Use {entry.label}", lambda: form.put("model", entry.name))]
     if part == "prune" and _before_training(form):
         return [("Prune before the first step", lambda: _prune_first(form))]
+    if part == "prune" and (most := _most(form)) < 1 and "at most" in form.built.problems[part]:
+        return [(f"Remove {percent(most, 0)}", lambda: _prune_at_most(form, most))]
     fields = {p: s for p, s in draft.walk() if not is_part(s)}
     steps = draft.parsed("train.steps", fields["train.steps"])
     ends = {p: draft.parsed(p, s) for p, s in fields.items() if p.startswith("prune.schedule:") and s.unit == "steps"}

@@ -16,9 +16,10 @@ from prune_core.data import Dataset
 from prune_core.data.cache import Cache
 from prune_core.errors import ConfigError, LabError, UnknownNameError
 from prune_core.jobs.question import Cost, LayerPicture, LayerView, PreviewReply, PreviewRequest
+from prune_core.jobs.scored import MOST, Scored
 from prune_core.jobs.worker import store
 from prune_core.measuring import MacCount, macs
-from prune_core.pruning import Criterion, Masks, WeightIndex, apply_masks_, make_masks, prunable
+from prune_core.pruning import Criterion, Granularity, Masks, Weights, apply_masks_, prunable
 from prune_core.pruning.evidence import Evidence
 from prune_core.pruning.index import Histogram
 from prune_core.pruning.quiet import normalised
@@ -32,7 +33,6 @@ REPLIES = 512
 PROBE = 256  # test examples that a first look at the speed takes
 RECALIBRATED = 512  # training examples that batch normalisation is measured anew on
 PICTURE = 64  # rows and columns of a mask picture, at most
-MOST = 1 - 1e-9  # a threshold above every weight: make_masks wants less than 1
 IMAGENET = ((3, 224, 224), 1000)  # what a model without data is built for
 
 log = logging.getLogger("prune_core.jobs")
@@ -66,7 +66,8 @@ class Loaded:
             self.step = load_checkpoint(checkpoint_path(request.run)).step
             self.data = experiment.data.load(seed=experiment.train.seed)
             shape = self.data.info.shape
-            found = experiment.prune.select(self.model) if experiment.prune else prunable(self.model)
+            prune = experiment.prune.replace(granularity=Weights()) if experiment.prune else None
+            found = prune.select(self.model) if prune else prunable(self.model)
         else:
             assert request.model is not None, "checked by PreviewRequest"
             shape, classes = IMAGENET
@@ -83,7 +84,7 @@ class Loaded:
         self._unpruned = {name: w.clone() for name, w in self.weights.items()} if self.data is not None else {}
         self.size = sum(w.numel() for w in self.weights.values())
         self._gone = {name: int((~self.keep[name]).sum()) if name in self.keep else 0 for name in self.weights}
-        self._scores: Cache[tuple[Mapping[str, Tensor], WeightIndex]] = Cache(2)
+        self._scores: Cache[Scored] = Cache(2)
         self._bytes = sum(t.numel() * t.element_size() for t in self.model.state_dict().values())
         self._macs = self._count(shape)
         self._normalised = bool(normalised(self.model))
@@ -92,14 +93,15 @@ class Loaded:
 
     def answer(self, request: PreviewRequest, began: float) -> PreviewReply:
         """Look up what goes, make masks only where they are looked at or measured."""
-        layer = request.layer or max(self.weights, key=lambda name: self.weights[name].numel())
-        if layer not in self.weights:
-            raise UnknownNameError("prunable layer", layer, self.weights)
-        scores, index = self._scored(request.criterion, request.seed)
+        scored = self._scored(request.criterion, request.granularity, request.seed)
+        index, weights = scored.index, {name: self.weights[name] for name in scored.scores}
+        layer = request.layer or max(weights, key=lambda name: weights[name].numel())
+        if layer not in weights:
+            raise UnknownNameError("prunable layer", layer, weights)
         sparsity = request.sparsity or 0.0
         if request.threshold is not None:
-            share = index.sparsity_for(request.threshold, request.scope, layer)
-            sparsity = min(share, MOST)
+            sparsity = index.sparsity_for(request.threshold, request.scope, layer)
+        sparsity = min(sparsity, scored.most)
         thresholds = index.thresholds_at(sparsity, request.scope)
         # what a run has removed stays removed, however far to the left the slider is
         removed = {n: max(k, self._gone[n]) for n, k in index.removed_at(sparsity, request.scope).items()}
@@ -107,18 +109,19 @@ class Loaded:
         found = {n: t if removed[n] and math.isfinite(t) else None for n, t in thresholds.items()}
         shown = found.values() if request.scope == "global" else [found[layer]]
         layers = tuple(
-            LayerView(n, tuple(w.shape), w.numel(), w.numel() - removed[n], found[n]) for n, w in self.weights.items()
+            LayerView(n, tuple(w.shape), w.numel(), w.numel() - removed[n], found[n]) for n, w in weights.items()
         )
         accuracy = dense = None
         if request.accuracy and self.data is not None:
             n = self._sample(request.budget_s)
             dense = self._dense[n]
-            more = removed != self._gone
+            more = any(k > self._gone[n] for n, k in removed.items())
             anew = request.seed if request.recalibrate else None
-            accuracy = self._measure(self._masks(scores, removed, list(removed)), n, anew) if more else dense
+            accuracy = self._measure(scored.masks(removed, sparsity, request.scope), n, anew) if more else dense
         picture = None
         if request.picture:
-            picture = self._picture(layer, self._masks(scores, removed, [layer])[layer], index.histogram(layer))
+            mask = scored.masks(removed, sparsity, request.scope, layer)[layer]
+            picture = self._picture(layer, mask, index.histogram(layer))
         return PreviewReply(
             sparsity=sum(removed.values()) / index.total,
             threshold=max((t for t in shown if t is not None), default=None),
@@ -130,33 +133,24 @@ class Loaded:
             dense=dense,
             normalised=self._normalised,
             step=self.step,
+            uncut=scored.groups.dense if scored.groups is not None else (),
             seconds=time.perf_counter() - began,
         )
 
-    def _scored(self, criterion: Criterion, seed: int) -> tuple[Mapping[str, Tensor], WeightIndex]:
-        def make() -> tuple[Mapping[str, Tensor], WeightIndex]:
+    def _scored(self, criterion: Criterion, granularity: Granularity, seed: int) -> Scored:
+        def make() -> Scored:
+            groups = granularity.groups(self.model, self.weights)
+            weights = self.weights if groups is None else {name: self.weights[name] for name in groups.names}
             data, draw = self.data, generator(seed, "masks")
             batches = None if data is None else lambda n: data.drawn(n, generator(seed, "scoring", 0))
-            at = Evidence(self.weights, model=self.model, masks=self.keep, generator=draw, batches=batches)
-            scores = criterion.score(at)
-            return scores, WeightIndex(self.weights, scores, self.keep)
+            at = Evidence(weights, model=self.model, masks=self.keep, generator=draw, batches=batches)
+            return Scored.of(criterion, at, groups)
 
         if criterion.rounds_to(MOST) > 1:
             raise ConfigError(
                 f"{type(criterion).__name__} removes in rounds, anew for every sparsity: see it on Train."
             )
-        return self._scores.get((criterion.model_dump_json(), seed), make)
-
-    def _masks(self, scores: Mapping[str, Tensor], removed: Mapping[str, int], names: list[str]) -> Masks:
-        """The masks of some layers that leave out ``removed`` weights each."""
-        masks: Masks = {}
-        for name in names:
-            n, k = self.weights[name].numel(), removed[name]
-            if k == n:  # a global threshold may take a whole layer, which no sparsity below 1 does
-                masks[name] = torch.zeros_like(self.weights[name], dtype=torch.bool)
-            else:
-                masks |= make_masks({name: scores[name]}, k / n, "layer", keep=self.keep)
-        return masks
+        return self._scores.get((criterion.model_dump_json(), granularity.model_dump_json(), seed), make)
 
     def _picture(self, name: str, mask: Tensor, everything: Histogram) -> LayerPicture:
         low, high = float(everything.edges[0]), float(everything.edges[-1])

@@ -10,7 +10,7 @@ from pydantic import model_validator
 from prune_core.data import DataSource
 from prune_core.errors import ConfigError
 from prune_core.models import ModelSource
-from prune_core.pruning import Criterion, Magnitude, Scope
+from prune_core.pruning import Criterion, Granularity, Magnitude, Scope, Weights, check_together
 from prune_core.settings import Settings, setting
 from prune_core.training import Evaluation
 
@@ -31,6 +31,7 @@ class PreviewRequest(Settings):
         "global",
         help="Compare all weights with each other, within each layer, or as its shape says ('erk').",
     )
+    granularity: Granularity = setting(Weights(), help="What goes at once: single weights, or groups of them.")
     sparsity: float | None = setting(None, ge=0, lt=1, help="Share of the prunable weights to remove.")
     threshold: float | None = setting(None, help="Score up to which weights are removed.")
     layer: str = setting("", help="Layer to make the histogram and the mask picture of; empty: the largest.")
@@ -47,6 +48,7 @@ class PreviewRequest(Settings):
             raise ConfigError("PreviewRequest needs either run or model, and not both.")
         if self.sparsity is not None and self.threshold is not None:
             raise ConfigError("PreviewRequest takes sparsity or threshold, not both: each follows from the other.")
+        check_together(self.criterion, self.scope, self.granularity)
         return self
 
 
@@ -104,7 +106,8 @@ class PreviewReply:
     nothing is. ``largest`` is the largest score that there is: at that threshold all is gone.
     ``accuracy`` is of the pruned and ``dense`` of the unpruned model on the same test examples, with 95 % intervals;
     None where there is no data or none was asked for. ``normalised`` says whether the model has batch normalisation, so
-    that ``recalibrate`` matters. ``step`` is the run's, None for a model. ``seconds`` is the worker's time.
+    that ``recalibrate`` matters. ``step`` is the run's, None for a model. ``uncut`` names the layers that stay dense
+    because they cannot be cut into the groups asked for. ``seconds`` is the worker's time.
     """
 
     sparsity: float
@@ -117,4 +120,5 @@ class PreviewReply:
     dense: Evaluation | None
     normalised: bool
     step: int | None
+    uncut: tuple[str, ...]
     seconds: float

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import torch
 from torch import nn
 
 from prune_core.errors import ConfigError
@@ -31,6 +32,11 @@ class ModelSource(Registered):
         self.check(shape, classes)
         with global_seed(seed, "init"):
             return self._build(shape, classes)
+
+    def outline(self, shape: tuple[int, ...], classes: int) -> nn.Module:
+        """The module with names, kinds and shapes of its layers, and no memory behind them (device "meta")."""
+        with torch.device("meta"):
+            return self.build(shape, classes, 0)
 
     def _build(self, shape: tuple[int, ...], classes: int) -> nn.Module:
         """The module, drawing its weights from torch's global generator."""

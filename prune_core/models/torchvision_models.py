@@ -66,6 +66,9 @@ class Torchvision(ModelSource):
         elif name.startswith(("vit_", "maxvit_")) and (h, w) != (self._min_size, self._min_size):
             raise ConfigError(f"{name} needs images of exactly {self._min_size}×{self._min_size} pixels, got {h}×{w}.")
 
+    def outline(self, shape: tuple[int, ...], classes: int) -> nn.Module:
+        return super(Torchvision, self.replace(weights="random")).outline(shape, classes)
+
     @property
     def _published(self) -> Any:
         from torchvision import models

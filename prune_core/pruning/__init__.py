@@ -1,7 +1,7 @@
 """Pruning: score, select, apply; and when. Importing this registers every criterion and schedule."""
 
 from prune_core.pruning.allocation import allocate, erk_densities
-from prune_core.pruning.choose import choose_masks
+from prune_core.pruning.choose import choose_masks, score
 from prune_core.pruning.criteria import (
     LAMP,
     SNIP,
@@ -10,6 +10,7 @@ from prune_core.pruning.criteria import (
     Fisher,
     GradientMagnitude,
     GraSP,
+    L2Norm,
     Magnitude,
     Movement,
     Random,
@@ -19,31 +20,53 @@ from prune_core.pruning.criteria import (
     Wanda,
 )
 from prune_core.pruning.evidence import Evidence, one_batch
+from prune_core.pruning.granularity import (
+    Blocks,
+    Channels,
+    Filters,
+    Granularity,
+    Groups,
+    Heads,
+    Neurons,
+    NofM,
+    Weights,
+)
+from prune_core.pruning.group_index import GroupIndex
 from prune_core.pruning.index import WeightIndex
 from prune_core.pruning.masks import Masks, Scope, apply_masks_, make_masks, sparsity_of
 from prune_core.pruning.prunable import prunable
 from prune_core.pruning.prune import prune_
 from prune_core.pruning.regrowth import SET, Regrowth, RigL
 from prune_core.pruning.schedules import Cubic, Gradual, Iterative, Linear, OneShot, Schedule
-from prune_core.pruning.settings import Pruning
+from prune_core.pruning.settings import Pruning, check_together
 
 __all__ = [
     "LAMP",
     "SET",
     "SNIP",
+    "Blocks",
+    "Channels",
     "Criterion",
     "Cubic",
     "DataCriterion",
     "Evidence",
+    "Filters",
     "Fisher",
     "GraSP",
     "GradientMagnitude",
     "Gradual",
+    "Granularity",
+    "GroupIndex",
+    "Groups",
+    "Heads",
     "Iterative",
+    "L2Norm",
     "Linear",
     "Magnitude",
     "Masks",
     "Movement",
+    "Neurons",
+    "NofM",
     "OneShot",
     "Pruning",
     "Random",
@@ -56,13 +79,16 @@ __all__ = [
     "Taylor",
     "Wanda",
     "WeightIndex",
+    "Weights",
     "allocate",
     "apply_masks_",
+    "check_together",
     "choose_masks",
     "erk_densities",
     "make_masks",
     "one_batch",
     "prunable",
     "prune_",
+    "score",
     "sparsity_of",
 ]

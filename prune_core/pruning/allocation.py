@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -33,6 +33,29 @@ def allocate(
         ratios = ratios or {}
         return {name: max(round(ratios.get(name, sparsity) * n), gone[name]) for name, n in sizes.items()}
     return _by_shape(shapes, sizes, sparsity, gone)
+
+
+def allocate_groups(
+    together: Iterable[tuple[str, ...]],
+    shapes: Shapes,
+    sparsity: float,
+    gone: Mapping[str, int],
+    scope: ByLayer | Literal["global"],
+    ratios: Mapping[str, float] | None = None,
+) -> list[tuple[tuple[str, ...], float]]:
+    """Names of weights that are compared with each other, and how many more of them go, where groups go as wholes.
+
+    ``together`` are names whose groups are the same. Shares are not rounded, as a number of groups is what will be: of
+    25 filters at half, 12 or 13 are equally near.
+    """
+    sizes = {name: math.prod(shape) for name, shape in shapes.items()}
+    if scope == "global":
+        return [(tuple(sizes), max(sparsity * sum(sizes.values()) - sum(gone.values()), 0.0))]
+    if scope == "layer":
+        wanted = {name: (ratios or {}).get(name, sparsity) * n for name, n in sizes.items()}
+    else:
+        wanted = {name: float(k) for name, k in allocate(shapes, sparsity, gone, scope).items()}
+    return [(names, max(sum(wanted[n] - gone[n] for n in names), 0.0)) for names in together]
 
 
 def erk_densities(shapes: Shapes, sparsity: float, gone: Mapping[str, int] | None = None) -> dict[str, float]:

@@ -61,7 +61,7 @@ class WeightIndex:
                 score = comparable(score).masked_fill(~keep[name], -math.inf)
                 self._gone[name] = w.numel() - count_kept(keep[name])
             self._sorted[name] = _sorted(score)
-            self._histograms[name] = _histogram(w)
+            self._histograms[name] = histogram_of(w)
         self._sample = np.sort(np.concatenate([a[STRIDE - 1 :: STRIDE] for a in self._sorted.values()]))
 
     def threshold_at(self, sparsity: float) -> float:
@@ -120,9 +120,10 @@ class WeightIndex:
         return {name: n / max(self.sizes[name], 1) for name, n in self._count(threshold, "right").items()}
 
     def largest(self, layer: str = "") -> float:
-        """The highest score, of one layer or of all: the threshold that takes everything."""
-        names = [layer] if layer else [name for name, n in self.sizes.items() if n]
-        return max((float(self._sorted[name][-1]) for name in names if self.sizes[name]), default=0.0)
+        """The highest finite score, of one layer or of all: the threshold that takes all that may go."""
+        ends = self._count(math.inf, "left")
+        names = [layer] if layer else list(self.sizes)
+        return max((float(self._sorted[name][ends[name] - 1]) for name in names if ends[name]), default=0.0)
 
     def histogram(self, layer: str) -> Histogram:
         """The weights of one layer in 80 equal bins up to the largest |w|."""
@@ -173,7 +174,8 @@ def _sorted(score: Tensor) -> Floats:
     return ordered
 
 
-def _histogram(weight: Tensor) -> Histogram:
+def histogram_of(weight: Tensor) -> Histogram:
+    """The values of a weight in equal bins up to the largest |w|."""
     reach = float(weight.abs().max()) if weight.numel() else 0.0
     reach = reach if 0 < reach < math.inf else 1.0
     counts = torch.histc(weight.float(), BINS, -reach, reach).to("cpu", torch.int64).numpy()

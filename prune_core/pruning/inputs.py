@@ -32,7 +32,7 @@ def input_norms(model: nn.Module, weights: Mapping[str, Tensor], batches: Iterab
     try:
         for name in weights:
             layer = layers.get(name)
-            if not isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d):
+            if layer is None or not sees_inputs(layer):
                 raise ConfigError(
                     f"The inputs of {name} cannot be seen, only those of linear and convolution layers; "
                     "leave it dense (keep_dense), or choose another criterion."
@@ -47,6 +47,11 @@ def input_norms(model: nn.Module, weights: Mapping[str, Tensor], batches: Iterab
     if missing:  # an attention layer calls its output projection's weight, not the layer
         raise ConfigError(f"The inputs of {', '.join(missing)} cannot be seen; leave such layers dense (keep_dense).")
     return {name: _spread(squares[name].sqrt(), w) for name, w in weights.items()}
+
+
+def sees_inputs(layer: nn.Module) -> bool:
+    """Whether the inputs of a layer's weights can be seen: of linear and convolution layers."""
+    return isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d)
 
 
 def _squares(layer: nn.Module, x: Tensor) -> Tensor:

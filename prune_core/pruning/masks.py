@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from prune_core.errors import ConfigError, UnknownNameError
-from prune_core.pruning.allocation import allocate
+from prune_core.pruning.allocation import allocate, allocate_groups
+from prune_core.pruning.granularity import Groups
+from prune_core.pruning.granularity.groups import pick
 from prune_core.pruning.scores import AbsoluteValues
 from prune_core.pruning.select import NAN, Part, keep_highest
 
@@ -25,6 +27,7 @@ def make_masks(
     scope: Scope = "global",
     keep: Mapping[str, Tensor] | None = None,
     ratios: Mapping[str, float] | None = None,
+    groups: Groups | None = None,
 ) -> Masks:
     """Mark the lowest ``sparsity`` share of entries for removal.
 
@@ -32,14 +35,20 @@ def make_masks(
     ("layer"). With "erk" as many go in all, and ``allocate`` says from where. Of equal scores the first in the model
     goes first, so the realised sparsity never depends on ties. ``keep`` holds masks of earlier removals: what is False
     there stays removed and counts, so masks only ever shrink; where more is gone already than asked for, nothing
-    changes. ``ratios`` names layers that lose another share than ``sparsity`` ("layer" only). Raises ConfigError unless
-    0 <= sparsity < 1, for a score that is nan, for masks of other shapes and for ratios of layers that are not there.
+    changes. ``ratios`` names layers that lose another share than ``sparsity`` ("layer" only).
+
+    With ``groups`` whose weights go together, every weight has its group's score, and as many groups go as come nearest
+    to those counts, of two that are equally near the even number. Where of every group only some may go, they are the
+    lowest, and counts are exact. Raises ConfigError unless 0 <= sparsity < 1, or up to what the groups allow, for a
+    score that is nan, for masks of other shapes and for ratios of layers that are not there.
     """
     check_sparsity(sparsity)
     if scope not in get_args(Scope):
         raise ConfigError(f"scope must be one of {', '.join(map(repr, get_args(Scope)))}, got {scope!r}.")
     if ratios:
         _check_ratios(ratios, scores, scope)
+    if groups is not None:
+        groups.check(sparsity, *(ratios or {}).values())
     raw = scores.weights if isinstance(scores, AbsoluteValues) else dict(scores)
     kept = {name: keep[name] for name in raw if name in keep} if keep else {}
     for name, mask in kept.items():
@@ -47,16 +56,24 @@ def make_masks(
     if not raw:
         return {}
     gone = {name: kept[name].numel() - count_kept(kept[name]) if name in kept else 0 for name in raw}
+    shapes = {name: tuple(s.shape) for name, s in raw.items()}
+    if groups is not None and groups.at_most is None:
+        together = [unit.names for unit in groups.of(raw)]
+        return _select_groups(groups, scores, kept, allocate_groups(together, shapes, sparsity, gone, scope, ratios))
     if scope == "global":
         total = round(sparsity * sum(s.numel() for s in raw.values()))
-        groups = [(dict(raw), total - sum(gone.values()))]
+        wanted = [(tuple(raw), total - sum(gone.values()))]
     else:
-        wanted = allocate({n: tuple(s.shape) for n, s in raw.items()}, sparsity, gone, scope, ratios)
-        groups = [({name: raw[name]}, wanted[name] - gone[name]) for name in raw]
+        by_layer = allocate(shapes, sparsity, gone, scope, ratios)
+        wanted = [((name,), by_layer[name] - gone[name]) for name in raw]
     masks: Masks = {}
-    for group, remove in groups:
+    for names, remove in wanted:
+        group, most, absolute = {n: raw[n] for n in names}, max(remove, 0), isinstance(scores, AbsoluteValues)
+        if groups is not None:
+            group, free = groups.protect({n: scores[n] for n in names}, kept)
+            most, absolute = min(most, free), False
         select = _select if all(s.is_cpu for s in group.values()) else _select_on_device
-        masks |= select(group, kept, max(remove, 0), isinstance(scores, AbsoluteValues))
+        masks |= select(group, kept, most, absolute)
     return masks
 
 
@@ -124,6 +141,23 @@ def _select(scores: Masks, keep: Masks, remove: int, absolute: bool) -> Masks:
     }
     keep_highest(list(parts.values()), remove)
     return {name: torch.from_numpy(p.mask).view(scores[name].shape) for name, p in parts.items()}
+
+
+def _select_groups(
+    groups: Groups, scores: Mapping[str, Tensor], keep: Masks, wanted: list[tuple[tuple[str, ...], float]]
+) -> Masks:
+    masks: Masks = {}
+    for names, remove in wanted:
+        units = groups.of(dict.fromkeys(names))
+        left = [unit.left({n: scores[n] for n in unit.names}, keep).sum(1) for unit in units]
+        # every weight has its group's score, so that any column says it
+        score = [comparable(unit.parts[0].table(scores[unit.names[0]])[:, 0]) for unit in units]
+        stay = torch.split(pick(torch.cat(score), torch.cat(left), remove), [len(s) for s in score])
+        for unit, rows in zip(units, stay, strict=True):
+            for part in unit.parts:
+                mask = part.spread(rows[:, None])
+                masks[part.name] = mask & keep[part.name] if part.name in keep else mask
+    return {name: masks[name] for name in scores}
 
 
 def _select_on_device(scores: Masks, keep: Masks, remove: int, absolute: bool) -> Masks:

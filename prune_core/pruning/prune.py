@@ -11,6 +11,7 @@ from prune_core.errors import ConfigError
 from prune_core.pruning.choose import choose_masks
 from prune_core.pruning.criteria import Criterion, Magnitude
 from prune_core.pruning.evidence import Evidence, one_batch
+from prune_core.pruning.granularity import Granularity, Groups
 from prune_core.pruning.masks import Masks, Scope, apply_masks_, make_masks
 from prune_core.pruning.prunable import prunable
 from prune_core.seeding import generator
@@ -24,6 +25,7 @@ def prune_(
     batch: tuple[Tensor, Tensor] | None = None,
     masks: Mapping[str, Tensor] | None = None,
     seed: int = 0,
+    granularity: Granularity | None = None,
 ) -> Masks:
     """Remove ``sparsity`` of the prunable weights of any model: set them to 0 in place and return the masks.
 
@@ -33,8 +35,9 @@ def prune_(
     ``apply_masks_`` after every update keeps removed weights at 0.
 
     ``criterion`` is Magnitude() unless given; ``batch`` (inputs, class indices) is for those that look at data, all of
-    it, in the mode that the model is in; ``seed`` for those that draw. Raises ConfigError for a model without prunable
-    weights, a sparsity outside [0, 1), a batch that is missing and a criterion that follows training.
+    it, in the mode that the model is in; ``seed`` for those that draw. ``granularity`` removes groups of weights
+    instead of single ones; layers in which it finds none stay dense and do not count. Raises ConfigError for a model
+    without prunable weights, a sparsity outside [0, 1), a batch that is missing and a criterion that follows training.
     """
     criterion = Magnitude() if criterion is None else criterion
     found = prunable(model)
@@ -44,16 +47,25 @@ def prune_(
             "attention or recurrent layers."
         )
     weights = {name: w.detach() for name, w in found.items()}
+    groups = granularity.groups(model, weights) if granularity is not None else None
+    if groups is not None:
+        weights = {name: weights[name] for name in groups.names}
     draw = generator(seed, "masks")
     batches = None if batch is None else one_batch(*batch)
 
     def look(so_far: Mapping[str, Tensor]) -> Evidence:
         return Evidence(weights, model=model, batches=batches, masks=so_far, generator=draw)
 
-    made = choose_masks(criterion, sparsity, partial(_select, scope), look, masks)
+    made = choose_masks(criterion, sparsity, partial(_select, scope, groups), look, masks, groups)
     apply_masks_(weights, made)
     return made
 
 
-def _select(scope: Scope, scores: Mapping[str, Tensor], sparsity: float, keep: Mapping[str, Tensor] | None) -> Masks:
-    return make_masks(scores, sparsity, scope, keep=keep)
+def _select(
+    scope: Scope,
+    groups: Groups | None,
+    scores: Mapping[str, Tensor],
+    sparsity: float,
+    keep: Mapping[str, Tensor] | None,
+) -> Masks:
+    return make_masks(scores, sparsity, scope, keep=keep, groups=groups)

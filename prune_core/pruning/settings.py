@@ -12,6 +12,8 @@ from torch import nn
 
 from prune_core.errors import ConfigError
 from prune_core.pruning.criteria import Criterion, Magnitude
+from prune_core.pruning.granularity import Granularity, Groups, Weights
+from prune_core.pruning.granularity.base import owner
 from prune_core.pruning.masks import Scope
 from prune_core.pruning.prunable import prunable
 from prune_core.pruning.regrowth import Regrowth
@@ -32,6 +34,7 @@ class Pruning(Settings):
         help="Compare all weights with each other; or remove the same share of every layer ('layer'), or more of large "
         "layers than of small ones by a formula of their shape ('erk', Erdős–Rényi kernel).",
     )
+    granularity: Granularity = setting(Weights(), help="What goes at once: single weights, or groups of them.")
     schedule: Schedule = setting(Cubic(), help="How the share removed grows during training.")
     regrow: Regrowth | None = setting(
         None, help="Whether removed weights may come back in exchange for others; the density stays.", label="Regrowth"
@@ -81,7 +84,7 @@ class Pruning(Settings):
     @property
     def parts(self) -> tuple[Registered | None, ...]:
         """What stands here by name."""
-        return self.criterion, self.schedule, self.regrow
+        return self.criterion, self.granularity, self.schedule, self.regrow
 
     def check(self, steps: int) -> None:
         """Raise ConfigError where this cannot be done in a training of ``steps`` updates."""
@@ -101,6 +104,12 @@ class Pruning(Settings):
                 "Pruning.layer_sparsity needs a schedule that removes something, got sparsity 0 at its end; "
                 "to remove from some layers only, add '*=0' in front."
             )
+        self.check_axes()
+        if schedule.final > self.granularity.most:
+            raise ConfigError(
+                f"Pruning.schedule must end at a sparsity of at most {self.granularity.most:g} with "
+                f"{type(self.granularity).__name__}, got {schedule.final:g}."
+            )
         if schedule.end > steps:
             raise ConfigError(f"Pruning.schedule must end by step {steps}, where training ends, got {schedule.end}.")
         if self.rewind == "no":
@@ -116,11 +125,31 @@ class Pruning(Settings):
                 f"Pruning.rewind_to must be at most {removals[0]}, the step of the first removal, got {self.rewind_to}."
             )
 
+    def check_axes(self) -> None:
+        """Raise ConfigError where criterion, scope, granularity and regrowth do not go together at all."""
+        check_together(self.criterion, self.scope, self.granularity)
+        if self.regrow is not None and not isinstance(self.granularity, Weights):
+            raise ConfigError(
+                f"Pruning.granularity must be Weights with {type(self.regrow).__name__}, which lets single weights "
+                f"come back; got {type(self.granularity).__name__}."
+            )
+
+    @property
+    def depends_on_layers(self) -> bool:
+        """Whether it says something of layers, so that it may not fit a model."""
+        named = self.keep_dense or self.layer_sparsity or not isinstance(self.granularity, Weights)
+        return bool(named) or type(self.criterion).can_score is not Criterion.can_score
+
+    def groups(self, model: nn.Module) -> Groups | None:
+        """How what ``select`` finds in ``model`` is cut into groups; None where every weight stands for itself."""
+        found = self.select(model)
+        return self.granularity.groups(model, {name: w.detach() for name, w in found.items()})
+
     def select(self, model: nn.Module) -> dict[str, nn.Parameter]:
         """The parameters of ``model`` that this removes from: ``prunable`` without those that stay dense.
 
-        Sparsity is a share of these. Raises ConfigError where a name in ``keep_dense`` is no layer's, or nothing is
-        left.
+        Sparsity is a share of these. Layers in which ``granularity`` finds no groups stay dense too. Raises ConfigError
+        where a name in ``keep_dense`` is no layer's, or nothing is left.
         """
         found = prunable(model)
         names = list(found)
@@ -139,7 +168,19 @@ class Pruning(Settings):
                 f"Pruning has nothing to remove: of {len(names)} prunable weights {len(dense)} are kept dense; "
                 "use a model with linear, convolution, attention or recurrent layers, or keep fewer dense."
             )
-        self.ratios(left, self.schedule.final)
+        groups = self.granularity.groups(model, {name: w.detach() for name, w in left.items()})
+        if groups is not None:
+            left = {name: left[name] for name in left if name in groups.names}
+        if lost := [name for name in left if not self.criterion.can_score(owner(model, name))]:
+            raise ConfigError(
+                f"Pruning.criterion {type(self.criterion).__name__} cannot score {', '.join(lost)}; leave that dense "
+                "(keep_dense), or choose another criterion."
+            )
+        if over := [s for s in self.ratios(left, self.schedule.final).values() if s > self.granularity.most]:
+            raise ConfigError(
+                f"Pruning.layer_sparsity must be at most {self.granularity.most:g} with "
+                f"{type(self.granularity).__name__}, got {over[0]:g}."
+            )
         return left
 
     def ratios(self, names: Iterable[str], sparsity: float) -> dict[str, float]:
@@ -160,6 +201,21 @@ class Pruning(Settings):
                 )
             found |= dict.fromkeys(hits, share * min(sparsity / final, 1.0) if final else 0.0)
         return found
+
+
+def check_together(criterion: Criterion, scope: Scope, granularity: Granularity) -> None:
+    """Raise ConfigError where the three do not go together, whatever the model and the schedule."""
+    grain = type(granularity).__name__
+    if granularity.most < 1 and scope not in ("global", "layer"):
+        raise ConfigError(
+            f"Pruning.scope must be 'global' or 'layer' with {grain}, which gives every layer the same limit; got "
+            f"{scope!r}."
+        )
+    if granularity.whole_outputs and criterion.within_outputs:
+        raise ConfigError(
+            f"Pruning.granularity must not remove whole outputs with {type(criterion).__name__}, which compares the "
+            f"weights of one output with each other; got {grain}, choose Weights, NofM or Blocks."
+        )
 
 
 def _matches(pattern: str, names: list[str]) -> list[str]:

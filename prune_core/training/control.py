@@ -123,6 +123,6 @@ def check_intervention(experiment: Experiment, field: str, value: float) -> floa
     if field == "sparsity":
         if experiment.prune is None:
             raise ConfigError("sparsity cannot be changed: this run does not prune.")
-        experiment.prune.schedule.with_final(value)
+        experiment.prune.replace(schedule=experiment.prune.schedule.with_final(value)).check(experiment.train.steps)
         return float(value)
     raise UnknownNameError("setting to change in mid-run", field, get_args(InterventionField))

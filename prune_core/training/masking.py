@@ -40,6 +40,7 @@ class RunMasks:
         self.edges = {name: _edges(w.detach()) for name, w in self.weights.items()}
         self.removed = {name: torch.zeros(WEIGHT_BINS, dtype=torch.int32) for name in self.weights}
         follows = self.pruning is not None and "training" in self.pruning.criterion.needs
+        self.groups = self.pruning.groups(flat.model) if self.pruning is not None else None
         self._regrow = self.pruning.regrow if self.pruning is not None else None
         self._steps = experiment.train.steps
         self._dense: Tensor | None = None  # (n,) the gradient before masking, at a step after which weights grow
@@ -74,14 +75,16 @@ class RunMasks:
             return None
         weights = {name: w.detach() for name, w in self.weights.items()}
         masks = choose_masks(
-            self.pruning.criterion, target, self._select, partial(self._look, weights, step), self.masks
+            self.pruning.criterion, target, self._select, partial(self._look, weights, step), self.masks, self.groups
         )
+        if self.active and all(count_kept(mask) == self.kept.get(name) for name, mask in masks.items()):
+            return None  # the next group would take it further away
         self.thresholds = {}
         for name, w in weights.items():
             before = self.masks.get(name)
             gone = ~masks[name] if before is None else before ^ masks[name]  # masks only ever shrink here
             values = self._lose(name, w, gone)
-            if values.numel() and self.pruning.criterion.by_size:
+            if values.numel() and self.pruning.criterion.by_size and self.groups is None:
                 self.thresholds[name] = float(values.abs().max())
         self._set(masks)
         self.changed_at = step
@@ -137,7 +140,7 @@ class RunMasks:
     def _select(self, scores: Mapping[str, Tensor], target: float, keep: Mapping[str, Tensor] | None) -> Masks:
         assert self.pruning is not None, "only a run that prunes selects"
         ratios = self.pruning.ratios(self.weights, target)
-        return make_masks(scores, target, self.pruning.scope, keep=keep, ratios=ratios)
+        return make_masks(scores, target, self.pruning.scope, keep=keep, ratios=ratios, groups=self.groups)
 
     def _reached(self, target: float) -> bool:
         """Whether as much as ``target`` asks for is gone."""

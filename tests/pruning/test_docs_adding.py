@@ -17,7 +17,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "adding.md"
 @pytest.fixture
 def added():
     """All names that the page's code defines; the registries are as before afterwards."""
-    families = (pc.ClipStrategy, pc.Criterion, pc.Schedule, pc.ModelSource, pc.DataSource)
+    families = (pc.ClipStrategy, pc.Criterion, pc.Granularity, pc.Schedule, pc.ModelSource, pc.DataSource)
     held = [dict(family.registry._entries) for family in families]
     names: dict = {"__name__": "adding"}
     try:
@@ -43,6 +43,10 @@ def test_the_code_runs_and_does_what_it_says(added):
     layer = nn.Linear(3, 1)
     layer.weight.data = torch.tensor([[1.0, 1.1, 9.0]])  # their mean is 3.7: 1.1 is the nearest to it
     assert pc.prune_(layer, 0.34, added["AwayFromMean"]())["weight"].tolist() == [[True, False, True]]
+    conv = nn.Conv2d(2, 2, 1, bias=False)
+    conv.weight.data = torch.tensor([1.0, 2.0, 3.0, 0.5]).view(2, 2, 1, 1)
+    kernels = pc.prune_(conv, 0.5, granularity=added["Kernels"]())["weight"]
+    assert kernels.flatten().tolist() == [False, True, True, False]
     assert [added["Halves"](final=0.8, stop=3, half=1)(t) for t in range(5)] == pytest.approx([0, 0.4, 0.6, 0.8, 0.8])
     assert added["result"].status == "finished" and added["figure"].layout.title.text
     assert pc.ClipStrategy.registry["soft_value"].summary.startswith("Bends every entry of the gradient")

@@ -83,6 +83,7 @@ def test_a_link_names_what_was_chosen_and_what_differs_from_the_defaults() -> No
         "clip": "value",
         "clip.threshold": "0.02",
         "prune": "magnitude",
+        "prune.granularity": "weights",
         "prune.schedule": "cubic",
         "prune.schedule.final": "0.8",
     }

@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 import prune_core as pc
 from prune_core.clipping import ClipStrategy
-from prune_core.pruning import Criterion, Regrowth, Schedule
+from prune_core.pruning import Criterion, Granularity, Regrowth, Schedule
 from prune_ui.methods_pictures import picture
 from prune_ui.methods_view import FAMILIES, matching
 
@@ -33,7 +33,7 @@ def titles(page: AppTest) -> list[str]:
 def test_everything_that_is_registered_stands_there_once() -> None:
     page = opened()
     assert sorted(titles(page)) == sorted(entry.label for _, entry in ENTRIES)
-    assert {ClipStrategy, Criterion, Schedule, Regrowth} == {family.base for family in FAMILIES}
+    assert {ClipStrategy, Criterion, Granularity, Schedule, Regrowth} == {family.base for family in FAMILIES}
     latex = [x.value.strip("$\n") for x in page.latex]
     assert len(latex) == sum(bool(entry.formula) for _, entry in ENTRIES)
     codes = [c.value for c in page.code]

@@ -5,6 +5,7 @@
 from prune_core.pruning.criteria.base import Criterion, DataCriterion, Need
 from prune_core.pruning.criteria.magnitude import Magnitude
 from prune_core.pruning.criteria.relative_magnitude import RelativeMagnitude
+from prune_core.pruning.criteria.l2_norm import L2Norm
 from prune_core.pruning.criteria.random import Random
 from prune_core.pruning.criteria.lamp import LAMP
 from prune_core.pruning.criteria.gradient_magnitude import GradientMagnitude
@@ -26,6 +27,7 @@ __all__ = [
     "Fisher",
     "GraSP",
     "GradientMagnitude",
+    "L2Norm",
     "Magnitude",
     "Movement",
     "Need",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from prune_core.pruning.evidence import Evidence
 from prune_core.registry import Registered, Registry
@@ -19,13 +19,15 @@ class Criterion(Registered):
 
     ``needs`` names what it looks at besides the weights: the "model" itself, "data" (labelled examples), or a
     "training" run that it follows. ``before_training`` says that it is defined at initial weights only, ``by_size``
-    that within a layer it goes by |w|, so that a threshold of |w| says what goes.
+    that within a layer it goes by |w|, so that a threshold of |w| says what goes, ``within_outputs`` that it compares
+    weights of one output only, so that outputs as wholes all score alike.
     """
 
     registry: ClassVar[Registry[Criterion]] = Registry("pruning criterion")
     needs: ClassVar[frozenset[Need]] = frozenset()
     before_training: ClassVar[bool] = False
     by_size: ClassVar[bool] = False
+    within_outputs: ClassVar[bool] = False
 
     def score(self, at: Evidence) -> Mapping[str, Tensor]:
         """A score of each weight's shape, by the weights' names; the lowest are removed first.
@@ -34,6 +36,22 @@ class Criterion(Registered):
         ``needs`` says; whatever is random is drawn from its generator. Raises ConfigError for what cannot be had there.
         """
         raise NotImplementedError
+
+    def contributions(self, at: Evidence) -> Mapping[str, Tensor]:
+        """What each weight adds to the score of a group of weights: its own score unless a member says otherwise."""
+        return self.score(at)
+
+    def of_groups(self, contributions: Tensor, there: Tensor) -> Tensor:
+        """Scores (groups,) from what the weights in them add (groups, size), of those that are ``there`` (bool).
+
+        The mean, unless a member says otherwise: groups of any size can then be compared with each other.
+        """
+        total = contributions.where(there, 0).sum(1, dtype=contributions.dtype)
+        return total / there.sum(1).clamp(min=1)
+
+    def can_score(self, layer: nn.Module) -> bool:
+        """Whether it can score the weights of ``layer``: all there are, unless a member says otherwise."""
+        return True
 
     def rounds_to(self, sparsity: float) -> int:
         """In how many rounds, scored anew in each, ``sparsity`` is reached; the weights left shrink geometrically."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from prune_core.pruning.criteria.base import DataCriterion
 from prune_core.pruning.evidence import Evidence
+from prune_core.pruning.inputs import sees_inputs
 from prune_core.registry import register
 
 
@@ -23,6 +25,11 @@ class Wanda(DataCriterion):
 
     Compared are weights of one output only: the score is the rank within it, as a share of its inputs.
     """
+
+    within_outputs: ClassVar[bool] = True
+
+    def can_score(self, layer: nn.Module) -> bool:
+        return sees_inputs(layer)
 
     def score(self, at: Evidence) -> Mapping[str, Tensor]:
         norms = at.input_norms(self.examples)

@@ -1,0 +1,65 @@
+"""A model's scores under one criterion and granularity, and what answers for any sparsity."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from prune_core.pruning import (
+    Criterion,
+    Evidence,
+    GroupIndex,
+    Groups,
+    Masks,
+    Scope,
+    WeightIndex,
+    make_masks,
+    score,
+)
+
+MOST = 1 - 1e-9  # a threshold above every weight: make_masks wants less than 1
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Scores by weight, and what answers for any sparsity; where weights go together also in which groups.
+
+    Where only some of every group may go, the others' scores are infinite.
+    """
+
+    scores: Mapping[str, Tensor]
+    index: WeightIndex | GroupIndex
+    groups: Groups | None
+    keep: Mapping[str, Tensor]
+
+    @classmethod
+    def of(cls, criterion: Criterion, at: Evidence, groups: Groups | None) -> Scored:
+        """Score what ``at`` shows; what its masks removed stays removed."""
+        weights, keep, scores = at.weights, at.masks, score(criterion, at, groups)
+        if groups is not None and groups.at_most is None:
+            return cls(scores, GroupIndex(weights, scores, keep, groups), groups, keep)
+        if groups is not None:
+            scores, _ = groups.protect(scores, keep)
+        return cls(scores, WeightIndex(weights, scores, keep), groups, keep)
+
+    @property
+    def most(self) -> float:
+        """The highest sparsity that there is an answer for."""
+        return MOST if self.groups is None else min(self.groups.most, MOST)
+
+    def masks(self, removed: Mapping[str, int], sparsity: float, scope: Scope, layer: str = "") -> Masks:
+        """The masks that leave out ``removed`` weights of each layer, of ``layer`` alone or of all."""
+        if self.groups is not None and self.groups.at_most is None:  # a group may reach over several weights
+            return make_masks(self.scores, sparsity, scope, keep=self.keep, groups=self.groups)
+        masks: Masks = {}
+        for name in [layer] if layer else removed:
+            score, k = self.scores[name], removed[name]
+            n = score.numel()
+            if k == n:  # a global threshold may take a whole layer, which no sparsity below 1 does
+                masks[name] = torch.zeros_like(score, dtype=torch.bool)
+            else:
+                masks |= make_masks({name: score}, k / n, "layer", keep=self.keep)
+        return masks
