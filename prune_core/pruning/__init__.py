@@ -18,12 +18,13 @@ from prune_core.pruning.criteria import (
     Taylor,
     Wanda,
 )
+from prune_core.pruning.distillation import Distillation
 from prune_core.pruning.evidence import Evidence, one_batch
 from prune_core.pruning.index import WeightIndex
 from prune_core.pruning.masks import Masks, Scope, apply_masks_, make_masks, sparsity_of
 from prune_core.pruning.prunable import prunable
 from prune_core.pruning.prune import prune_
-from prune_core.pruning.regrowth import SET, Regrowth, RigL
+from prune_core.pruning.regrowth import SET, Exchange, Regrowth, RigL, StraightThrough
 from prune_core.pruning.schedules import Cubic, Gradual, Iterative, Linear, OneShot, Schedule
 from prune_core.pruning.settings import Pruning
 
@@ -34,7 +35,9 @@ __all__ = [
     "Criterion",
     "Cubic",
     "DataCriterion",
+    "Distillation",
     "Evidence",
+    "Exchange",
     "Fisher",
     "GraSP",
     "GradientMagnitude",
@@ -52,6 +55,7 @@ __all__ = [
     "RigL",
     "Schedule",
     "Scope",
+    "StraightThrough",
     "SynFlow",
     "Taylor",
     "Wanda",

@@ -12,6 +12,7 @@ from torch import nn
 
 from prune_core.errors import ConfigError
 from prune_core.pruning.criteria import Criterion, Magnitude
+from prune_core.pruning.distillation import Distillation
 from prune_core.pruning.masks import Scope
 from prune_core.pruning.prunable import prunable
 from prune_core.pruning.regrowth import Regrowth
@@ -35,6 +36,11 @@ class Pruning(Settings):
     schedule: Schedule = setting(Cubic(), help="How the share removed grows during training.")
     regrow: Regrowth | None = setting(
         None, help="Whether removed weights may come back in exchange for others; the density stays.", label="Regrowth"
+    )
+    distill: Distillation | None = setting(
+        None,
+        help="Learn from the answers of the network as it was before its first removal, beside the true classes.",
+        label="Distillation",
     )
     rewind: Rewind = setting(
         "no",
@@ -101,6 +107,8 @@ class Pruning(Settings):
                 "Pruning.layer_sparsity needs a schedule that removes something, got sparsity 0 at its end; "
                 "to remove from some layers only, add '*=0' in front."
             )
+        if self.regrow is not None and self.regrow.keeps_values:
+            self._check_anew(type(self.regrow).__name__, name)
         if schedule.end > steps:
             raise ConfigError(f"Pruning.schedule must end by step {steps}, where training ends, got {schedule.end}.")
         if self.rewind == "no":
@@ -115,6 +123,18 @@ class Pruning(Settings):
             raise ConfigError(
                 f"Pruning.rewind_to must be at most {removals[0]}, the step of the first removal, got {self.rewind_to}."
             )
+
+    def _check_anew(self, regrow: str, criterion: str) -> None:
+        """Whether masks can be chosen anew all the time, among weights that keep their values."""
+        why = ""
+        if self.criterion.before_training:
+            why = f"{criterion}, which is defined before training"
+        elif "training" in self.criterion.needs:
+            why = f"{criterion}, which follows weights only while they are there"
+        elif self.rewind != "no":
+            why = f"rewind {self.rewind!r}, which goes back after removals that last"
+        if why:
+            raise ConfigError(f"Pruning.regrow must be None or an exchange such as RigL with {why}; got {regrow}.")
 
     def select(self, model: nn.Module) -> dict[str, nn.Parameter]:
         """The parameters of ``model`` that this removes from: ``prunable`` without those that stay dense.
