@@ -22,7 +22,7 @@ from prune_core.errors import ConfigError
 from prune_core.figures.palette import IDEAS, Theme, palette
 from prune_core.figures.words import number, percent
 from prune_core.pruning import Criterion, Evidence, Regrowth, Schedule, choose_masks, make_masks, one_batch, prunable
-from prune_core.pruning.regrowth import exchange
+from prune_core.pruning.regrowth import Exchange, exchange
 from prune_core.registry import Registered
 from prune_core.seeding import generator
 
@@ -30,6 +30,7 @@ WIDTH, HEIGHT = 360, 104  # of the drawing; it is as wide as its column
 SHARE = 0.5  # removed in the pictures of criteria
 ORDINARY, SPIKE = 30, 4.0  # steps that a strategy sees before the one that is drawn, and how much longer that one is
 GENTLE = (0.15, 0.9)  # of its length that is left: a change that can be seen
+TRAINED, RATE = 10, 0.3  # steps, and how far each goes, in the picture of weights behind masks
 TRIED = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)  # other thresholds
 
 
@@ -63,8 +64,10 @@ def _made(method: Any) -> Picture:
             return _clipping(value)
         if isinstance(value, Criterion):
             return _criterion(value)
+        if isinstance(value, Exchange):
+            return _exchange(value)
         if isinstance(value, Regrowth):
-            return _regrowth(value)
+            return _anew(value)
         return _schedule(value)
     except (ConfigError, RuntimeError, TypeError) as error:  # people's own methods may want more than two layers
         return Picture("", f"No picture: {str(error).splitlines()[0]}")
@@ -187,7 +190,7 @@ def _criterion(criterion: Criterion) -> Picture:
     return Picture(_svg(_matrices(weights, {n: m.float() for n, m in masks.items()})), words)
 
 
-def _regrowth(regrowth: Regrowth) -> Picture:
+def _exchange(regrowth: Exchange) -> Picture:
     model, batch = _network()
     weights = {n: w.detach() for n, w in prunable(model).items()}
     _gradient(model, batch)
@@ -205,7 +208,28 @@ def _regrowth(regrowth: Regrowth) -> Picture:
     return Picture(_svg(_matrices(weights, shown)), words)
 
 
-def _matrices(weights: dict[str, Tensor], kept: dict[str, Tensor]) -> str:
+def _anew(regrowth: Regrowth) -> Picture:
+    model, batch = _network()
+    used = prunable(model)
+    dense = {n: w.detach().clone() for n, w in used.items()}
+    first = masks = make_masks({n: w.abs() for n, w in dense.items()}, SHARE, "global")
+    for step in range(1, TRAINED + 1):
+        for n, w in used.items():
+            w.data = dense[n] * masks[n]
+        _gradient(model, batch)
+        for n, w in used.items():
+            dense[n] -= RATE * w.grad if w.grad is not None else 0
+        if regrowth.is_due(step) or step == TRAINED:
+            masks = make_masks({n: w.abs() for n, w in dense.items()}, SHARE, "global")
+    shown = {n: torch.where(masks[n] & ~first[n], 2.0, masks[n].float()) for n in masks}
+    back = sum(int((masks[n] & ~first[n]).sum()) for n in masks)
+    words = f"Two layers after {TRAINED} steps, {percent(SHARE, 0)} removed, trained on behind their masks (grey): "
+    words += f"{back} weights have come back (purple), as many have gone."
+    return Picture(_svg(_matrices(dense, shown, behind=True)), words)
+
+
+def _matrices(weights: dict[str, Tensor], kept: dict[str, Tensor], behind: bool = False) -> str:
+    """Layers as fields, the fuller the larger: kept is 1, come back 2, removed 0; ``behind`` shows removed ones too."""
     found, x = [], 4.0
     for i, (name, weight) in enumerate(weights.items()):
         rows, columns = weight.shape
@@ -215,8 +239,8 @@ def _matrices(weights: dict[str, Tensor], kept: dict[str, Tensor]) -> str:
         for r in range(rows):
             for c in range(columns):
                 stays, size = float(kept[name][r, c]), float(weight[r, c].abs()) / most
-                colour = "both" if stays == 2 else "pruning"
-                strength = (1.0 if stays == 2 else 0.25 + 0.75 * size) if stays else 0.0
+                colour = "both" if stays == 2 else "baseline" if behind and not stays else "pruning"
+                strength = (1.0 if stays == 2 else 0.25 + 0.75 * size) if stays else min(1.5 * size, 1.0) * behind
                 at = (x + c * wide, r * side + 1, wide - 1.5, side - 1.5)
                 found.append(_rect(*at, colour, strength, frame=not stays))
         found.append(_text(x, HEIGHT - 2, f"layer {i + 1}"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -15,7 +16,7 @@ from prune_core.figures.words import count
 from prune_core.models import ModelSource, SmallCNN
 from prune_core.pruning import Criterion, Pruning
 from prune_ui import cache
-from prune_ui.draft import Draft, is_part
+from prune_ui.draft import NONE, Draft, is_part
 from prune_ui.forms import Form
 from prune_ui.naming import CRITERION
 
@@ -144,9 +145,12 @@ def _repair(form: Form[Experiment], part: str) -> None:
 
 
 def _repairs(form: Form[Experiment], part: str) -> list[tuple[str, Callable[[], None]]]:
-    draft = form.draft
+    draft, sentence = form.draft, form.built.problems[part]
     if part == "model" and (entry := fitting_model(form)) is not None:
         return [(f"Use {entry.label}", lambda: form.put("model", entry.name))]
+    for label, path in (("Regrowth", "prune.regrow"), ("Distillation", "prune.distill")):
+        if sentence.startswith(f"{label} "):
+            return [(f"No {label.lower()}", partial(form.put, path, NONE))]
     if part == "prune" and _before_training(form):
         return [("Prune before the first step", lambda: _prune_first(form))]
     fields = {p: s for p, s in draft.walk() if not is_part(s)}
@@ -162,7 +166,7 @@ def _repairs(form: Form[Experiment], part: str) -> list[tuple[str, Callable[[], 
             form.commit()
 
         return [(f"Fit pruning into {count(steps)} steps", squeeze)]
-    if part == "train" and "Batch size must be at most" in form.built.problems[part]:
+    if part == "train" and "Batch size must be at most" in sentence:
         kind = draft.part("data", next(s for s in Experiment.fields() if s.name == "data"))
         most = kind[0](**_values(form, *kind)).info.train if kind else 0  # type: ignore[attr-defined]
         return [(f"Use {count(most)}", lambda: form.put("train.batch_size", most))]

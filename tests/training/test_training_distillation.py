@@ -19,6 +19,9 @@ from prune_core.training.state import RunState
 class Noisy(pc.ModelSource):
     """Normalises, and drops half of what passes: in training it is another network than in eval mode."""
 
+    def check(self, shape: tuple[int, ...], classes: int) -> None:
+        pass
+
     def _build(self, shape: tuple[int, ...], classes: int) -> nn.Module:
         first, second = nn.Linear(math.prod(shape), 24), nn.Linear(24, classes)
         return nn.Sequential(first, nn.BatchNorm1d(24), nn.ReLU(), nn.Dropout(0.5), second)
@@ -84,7 +87,7 @@ def test_a_run_is_the_plain_loop_with_a_copy_of_the_dense_network():
         for name, mask in result.masks.items() if teacher is not None else ():
             model.get_parameter(name).grad.mul_(mask)
         optimizer.step()
-        losses.append(float(loss))
+        losses.append(loss.item())
         if step == 6:
             teacher = copy.deepcopy(model).eval()
         if step >= 6:

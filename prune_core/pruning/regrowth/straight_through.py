@@ -12,7 +12,7 @@ from prune_core.settings import setting
 @register(
     "straight_through",
     label="Straight-through",
-    formula=r"w_{t+1} = w_t - \eta \, \nabla L(m_t \odot w_t),\quad m_t = \text{masks of } w_t",
+    formula=r"w \leftarrow w - \eta \, \nabla L(m_w \odot w)",
     reference="Lin, Stich, Barba, Dmitriev, Jaggi 2020, arXiv:2006.07253; the straight-through estimator is of Bengio, "
     "Léonard, Courville 2013, arXiv:1308.3432",
 )
