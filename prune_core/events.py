@@ -34,7 +34,9 @@ class StepEvent:
 
     ``loss`` is the batch mean before the update, norms are L2 over all parameters before and after clipping,
     ``clipped`` the share of gradient entries that clipping changed, ``cosine`` the cosine between the gradient before
-    and after, ``sparsity`` the share of prunable weights removed.
+    and after, ``sparsity`` the share of prunable weights removed. The loss is what is trained on: cross entropy,
+    with ``Pruning.distill`` and once there is a teacher a mixture with its answers. A removed weight's gradient counts
+    in no norm, unless it moves a value behind the mask (StraightThrough).
     """
 
     step: int
@@ -86,7 +88,8 @@ class LayerSnapshot:
 
     ``weights`` counts kept weights and ``removed`` removed ones (at the value they had when they went) in 80 equal bins
     over ``edges``, which are fixed for the whole run; what lies outside counts in the outermost bins. ``gradients``
-    counts log10|g| before clipping in 60 bins over GRADIENT_DECADES, ``zero_gradients`` those exactly 0.
+    counts log10|g| before clipping in 60 bins over GRADIENT_DECADES, ``zero_gradients`` those exactly 0. Where removed
+    weights keep a value that is trained on (StraightThrough), ``removed`` has them where they are now.
     ``threshold`` is the largest |w| that the last change of masks removed, None before the first.
     """
 
@@ -198,7 +201,8 @@ class SnapshotEvent:
 class MaskEvent:
     """Masks changed after ``step`` updates: realised and wanted sparsity, kept weights and threshold by layer.
 
-    They differ by rounding, and where ``Pruning.layer_sparsity`` gives single layers shares of their own.
+    They differ by rounding, and where ``Pruning.layer_sparsity`` gives single layers shares of their own. ``returned``
+    counts weights that had been removed and are back.
     """
 
     step: int
@@ -206,6 +210,7 @@ class MaskEvent:
     target: float
     kept: dict[str, int]
     thresholds: dict[str, float]
+    returned: int = 0
 
 
 @dataclass(frozen=True)

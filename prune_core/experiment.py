@@ -116,7 +116,7 @@ class Experiment(Settings):
     """Data, model, clipping, pruning and training of one run.
 
     Raises ConfigError when a part is out of bounds or two parts do not fit: a model that cannot read the data, a batch
-    larger than the train split, a pruning schedule that ends after training does.
+    larger than the train split, a pruning schedule that ends after training does, distillation without a teacher.
     """
 
     data: DataSource
@@ -144,7 +144,22 @@ class Experiment(Settings):
             self.prune.check(self.train.steps)
             if self.prune.depends_on_layers:
                 self.prune.select(self.model.outline(info.shape, info.classes))
+            self._check_teacher(self.prune)
         return self
+
+    def _check_teacher(self, prune: Pruning) -> None:
+        if prune.distill is None:
+            return
+        if self.start is None and prune.schedule(0) > 0:
+            raise ConfigError(
+                "Pruning.distill needs a network that has learnt something to be the teacher: start from a checkpoint, "
+                f"or let the first removal be at step 1 or later; got sparsity {prune.schedule(0):g} at step 0."
+            )
+        if self.clip is not None and self.clip.per_sample:
+            raise ConfigError(
+                f"Pruning.distill must be None with {type(self.clip).__name__}, which takes the gradient of cross "
+                "entropy example by example; got Distillation. Clip by norm instead."
+            )
 
     @property
     def digest(self) -> str:

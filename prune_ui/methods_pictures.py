@@ -5,12 +5,10 @@ They are images in the page's own colours: forty of them cost less than one char
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from html import escape
 from typing import Any
 
 import torch
@@ -19,7 +17,6 @@ from torch.nn import functional as F
 
 from prune_core.clipping import ClipStrategy, PerSampleClip
 from prune_core.errors import ConfigError
-from prune_core.figures.palette import IDEAS, Theme, palette
 from prune_core.figures.words import number, percent
 from prune_core.pruning import (
     Criterion,
@@ -31,34 +28,18 @@ from prune_core.pruning import (
     make_masks,
     one_batch,
     prunable,
-    prune_,
 )
-from prune_core.pruning.regrowth import exchange
+from prune_core.pruning.regrowth import Exchange, exchange
 from prune_core.registry import Registered
 from prune_core.seeding import generator
-from prune_ui.methods_svg import HEIGHT, WIDTH, matrices, rect, svg, text
+from prune_ui.methods_groups import granularity_picture
+from prune_ui.methods_svg import HEIGHT, WIDTH, Picture, matrices, rect, svg, text
 
 SHARE = 0.5  # removed in the pictures of criteria
 ORDINARY, SPIKE = 30, 4.0  # steps that a strategy sees before the one that is drawn, and how much longer that one is
 GENTLE = (0.15, 0.9)  # of its length that is left: a change that can be seen
-SHAPES = ("linear", "convolution", "attention")  # of small models, tried in this order
+TRAINED, RATE = 10, 0.3  # steps, and how far each goes, in the picture of weights behind masks
 TRIED = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)  # other thresholds
-
-
-@dataclass(frozen=True)
-class Picture:
-    """``svg`` has the ideas' names where colours go; it is empty where ``words`` say why there is nothing to draw."""
-
-    svg: str
-    words: str
-
-    def html(self, theme: Theme) -> str:
-        """As an image in the theme's colours: pages let no drawing through that is not one."""
-        colours, drawn = palette(theme), self.svg
-        for name in (*IDEAS, "muted"):
-            drawn = drawn.replace(f"{{{name}}}", str(getattr(colours, name)))
-        data = base64.b64encode(drawn.encode()).decode()
-        return f'<img class="lab-method" src="data:image/svg+xml;base64,{data}" alt="{escape(self.words)}">'
 
 
 def picture(method: type[Registered]) -> Picture:
@@ -76,9 +57,11 @@ def _made(method: Any) -> Picture:
         if isinstance(value, Criterion):
             return _criterion(value)
         if isinstance(value, Granularity):
-            return _granularity(value)
+            return granularity_picture(value)
+        if isinstance(value, Exchange):
+            return _exchange(value)
         if isinstance(value, Regrowth):
-            return _regrowth(value)
+            return _anew(value)
         return _schedule(value)
     except (ConfigError, RuntimeError, TypeError) as error:  # people's own methods may want more than two layers
         return Picture("", f"No picture: {str(error).splitlines()[0]}")
@@ -201,41 +184,7 @@ def _criterion(criterion: Criterion) -> Picture:
     return Picture(svg(matrices(weights, {n: m.float() for n, m in masks.items()})), words)
 
 
-def _granularity(granularity: Granularity) -> Picture:
-    share = min(SHARE, granularity.most)
-    model = next((m for m in map(_small, SHAPES) if _cuts(granularity, m)), _small("linear"))
-    before = {n: w.detach().clone() for n, w in prunable(model).items()}
-    masks = prune_(model, share, granularity=granularity)
-    weights = {n: before[n].flatten(1) for n in list(masks)[:2]}
-    kept = {n: masks[n].flatten(1).float() for n in weights}
-    left = ", ".join(f"{int(m.sum())} of {m.numel()}" for m in kept.values())
-    many = "Two layers" if len(weights) == 2 else "A layer"
-    words = f"{many}, pruned by magnitude to {percent(share, 0)}: an empty frame is gone; {left} are left."
-    return Picture(svg(matrices(weights, kept)), words)
-
-
-def _small(kind: str) -> nn.Module:
-    """A model of two layers in which some granularity finds its groups."""
-    draw = generator(7, "init")
-    model: nn.Module = {
-        "linear": lambda: nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 8)),
-        "convolution": lambda: nn.Sequential(nn.Conv2d(3, 8, 2), nn.Conv2d(8, 8, 1)),
-        "attention": lambda: nn.MultiheadAttention(8, 4),
-    }[kind]()
-    for weight in prunable(model).values():
-        weight.data = torch.randn(weight.shape, generator=draw)
-    return model
-
-
-def _cuts(granularity: Granularity, model: nn.Module) -> bool:
-    try:
-        granularity.groups(model, prunable(model))
-    except ConfigError:
-        return False
-    return True
-
-
-def _regrowth(regrowth: Regrowth) -> Picture:
+def _exchange(regrowth: Exchange) -> Picture:
     model, batch = _network()
     weights = {n: w.detach() for n, w in prunable(model).items()}
     _gradient(model, batch)
@@ -251,6 +200,26 @@ def _regrowth(regrowth: Regrowth) -> Picture:
         f"{grown} weights have come back (purple), as many have gone."
     )
     return Picture(svg(matrices(weights, shown)), words)
+
+
+def _anew(regrowth: Regrowth) -> Picture:
+    model, batch = _network()
+    used = prunable(model)
+    dense = {n: w.detach().clone() for n, w in used.items()}
+    first = masks = make_masks({n: w.abs() for n, w in dense.items()}, SHARE, "global")
+    for step in range(1, TRAINED + 1):
+        for n, w in used.items():
+            w.data = dense[n] * masks[n]
+        _gradient(model, batch)
+        for n, w in used.items():
+            dense[n] -= RATE * w.grad if w.grad is not None else 0
+        if regrowth.is_due(step) or step == TRAINED:
+            masks = make_masks({n: w.abs() for n, w in dense.items()}, SHARE, "global")
+    shown = {n: torch.where(masks[n] & ~first[n], 2.0, masks[n].float()) for n in masks}
+    back = sum(int((masks[n] & ~first[n]).sum()) for n in masks)
+    words = f"Two layers after {TRAINED} steps, {percent(SHARE, 0)} removed, trained on behind their masks (grey): "
+    words += f"{back} weights have come back (purple), as many have gone."
+    return Picture(svg(matrices(dense, shown, behind=True)), words)
 
 
 # --- schedules --------------------------------------------------------------------------------------------------------

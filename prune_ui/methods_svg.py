@@ -2,9 +2,31 @@
 
 from __future__ import annotations
 
+import base64
+from dataclasses import dataclass
+from html import escape
+
 from torch import Tensor
 
+from prune_core.figures.palette import IDEAS, Theme, palette
+
 WIDTH, HEIGHT = 360, 104  # of the drawing; it is as wide as its column
+
+
+@dataclass(frozen=True)
+class Picture:
+    """``svg`` has the ideas' names where colours go; it is empty where ``words`` say why there is nothing to draw."""
+
+    svg: str
+    words: str
+
+    def html(self, theme: Theme) -> str:
+        """As an image in the theme's colours: pages let no drawing through that is not one."""
+        colours, drawn = palette(theme), self.svg
+        for name in (*IDEAS, "muted"):
+            drawn = drawn.replace(f"{{{name}}}", str(getattr(colours, name)))
+        data = base64.b64encode(drawn.encode()).decode()
+        return f'<img class="lab-method" src="data:image/svg+xml;base64,{data}" alt="{escape(self.words)}">'
 
 
 def svg(inside: str) -> str:
@@ -28,8 +50,8 @@ def text(x: float, y: float, text: str, anchor: str = "start") -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" style="{style}">{text}</text>'
 
 
-def matrices(weights: dict[str, Tensor], kept: dict[str, Tensor]) -> str:
-    """Two layers side by side, a cell a weight (rows, columns); ``kept`` is 0 gone, 1 there, 2 come back."""
+def matrices(weights: dict[str, Tensor], kept: dict[str, Tensor], behind: bool = False) -> str:
+    """Layers as fields, the fuller the larger: kept is 1, come back 2, removed 0; ``behind`` shows removed ones too."""
     found, x = [], 4.0
     for i, (name, weight) in enumerate(weights.items()):
         rows, columns = weight.shape
@@ -39,8 +61,8 @@ def matrices(weights: dict[str, Tensor], kept: dict[str, Tensor]) -> str:
         for r in range(rows):
             for c in range(columns):
                 stays, size = float(kept[name][r, c]), float(weight[r, c].abs()) / most
-                colour = "both" if stays == 2 else "pruning"
-                strength = (1.0 if stays == 2 else 0.25 + 0.75 * size) if stays else 0.0
+                colour = "both" if stays == 2 else "baseline" if behind and not stays else "pruning"
+                strength = (1.0 if stays == 2 else 0.25 + 0.75 * size) if stays else min(1.5 * size, 1.0) * behind
                 at = (x + c * wide, r * side + 1, wide - 1.5, side - 1.5)
                 found.append(rect(*at, colour, strength, frame=not stays))
         found.append(text(x, HEIGHT - 2, f"layer {i + 1}"))

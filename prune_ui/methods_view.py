@@ -38,7 +38,7 @@ FAMILIES = (
     Family("criteria", "Pruning: which weights", "says how much a weight matters.", Criterion),
     Family("granularity", "Pruning: what goes at once", "says which weights go together.", Granularity),
     Family("schedules", "Pruning: when", "says how much is gone after how many steps.", Schedule),
-    Family("regrowth", "Pruning: back again", "lets removed weights return in exchange for others.", Regrowth),
+    Family("regrowth", "Pruning: back again", "lets removed weights return while as many others go.", Regrowth),
 )
 ALL = "all"
 NEEDS = {

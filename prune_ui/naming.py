@@ -10,7 +10,7 @@ from prune_core.data import DataSource
 from prune_core.experiment import Experiment
 from prune_core.figures.words import number, percent
 from prune_core.models import ModelSource
-from prune_core.pruning import Criterion, Granularity, NofM, Regrowth, Schedule, Weights
+from prune_core.pruning import Criterion, Granularity, NofM, Pruning, Regrowth, Schedule, Weights
 from prune_core.registry import Registry
 from prune_core.settings import Settings
 from prune_ui.fields import choice_label
@@ -72,10 +72,15 @@ def _pruning(experiment: Experiment) -> str:
     if prune is None:
         return "no pruning"
     how = in_text(part_label("prune.criterion", prune.criterion.registered_as))
-    more = f", {part_label('prune.regrow', prune.regrow.registered_as)}" if prune.regrow is not None else ""
-    if not isinstance(prune.granularity, Weights):
-        more = f", {grain(prune.granularity)}{more}"
-    return f"{how} pruning to {percent(prune.schedule.final, 0)}{more}"
+    return f"{how} pruning to {percent(prune.schedule.final, 0)}{pruning_options(prune)}"
+
+
+def pruning_options(prune: Pruning) -> str:
+    """How a run prunes besides: ", filters, RigL, distilled"; empty where nothing is out of the ordinary."""
+    more = [] if isinstance(prune.granularity, Weights) else [grain(prune.granularity)]
+    more += [in_text(part_label("prune.regrow", prune.regrow.registered_as))] if prune.regrow is not None else []
+    more += ["distilled"] * (prune.distill is not None)
+    return "".join(f", {what}" for what in more)
 
 
 def grain(granularity: Granularity) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, get_args
 
 import streamlit as st
@@ -15,7 +16,7 @@ from prune_core.figures.words import count, percent
 from prune_core.models import ModelSource, SmallCNN
 from prune_core.pruning import Criterion, Granularity, Pruning, Regrowth, Scope
 from prune_ui import cache
-from prune_ui.draft import Draft, is_part
+from prune_ui.draft import NONE, Draft, is_part
 from prune_ui.forms import Form
 from prune_ui.naming import CRITERION, GRANULARITY
 from prune_ui.options import why
@@ -193,9 +194,12 @@ def _repair(form: Form[Experiment], part: str) -> None:
 
 
 def _repairs(form: Form[Experiment], part: str) -> list[tuple[str, Callable[[], None]]]:
-    draft = form.draft
+    draft, sentence = form.draft, form.built.problems[part]
     if part == "model" and (entry := fitting_model(form)) is not None:
         return [(f"Use {entry.label}", lambda: form.put("model", entry.name))]
+    for label, path in (("Regrowth", "prune.regrow"), ("Distillation", "prune.distill")):
+        if sentence.startswith(f"{label} "):
+            return [(f"No {label.lower()}", partial(form.put, path, NONE))]
     if part == "prune" and _before_training(form):
         return [("Prune before the first step", lambda: _prune_first(form))]
     if part == "prune" and (most := _most(form)) < 1 and "at most" in form.built.problems[part]:
@@ -213,7 +217,7 @@ def _repairs(form: Form[Experiment], part: str) -> list[tuple[str, Callable[[], 
             form.commit()
 
         return [(f"Fit pruning into {count(steps)} steps", squeeze)]
-    if part == "train" and "Batch size must be at most" in form.built.problems[part]:
+    if part == "train" and "Batch size must be at most" in sentence:
         kind = draft.part("data", next(s for s in Experiment.fields() if s.name == "data"))
         most = kind[0](**_values(form, *kind)).info.train if kind else 0  # type: ignore[attr-defined]
         return [(f"Use {count(most)}", lambda: form.put("train.batch_size", most))]

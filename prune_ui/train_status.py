@@ -17,7 +17,7 @@ from prune_ui import train_actions as actions
 from prune_ui.fields import field_help, log_options, number_label, plain, slider_span
 from prune_ui.forms import Form
 from prune_ui.live import LiveRun
-from prune_ui.naming import in_text
+from prune_ui.naming import in_text, pruning_options
 
 Colour = Literal["red", "orange", "yellow", "blue", "green", "violet", "gray", "grey", "primary"]
 
@@ -152,7 +152,8 @@ def _settings(run: LiveRun) -> str:
     if experiment.clip is not None:
         parts.append(f"clipping {in_text(_label(experiment.clip))} {number(now['clip_threshold'])}")
     if experiment.prune is not None:
-        parts.append(f"{in_text(_label(experiment.prune.criterion))} pruning to {percent(now['sparsity'], 0)}")
+        how, share = in_text(_label(experiment.prune.criterion)), percent(now["sparsity"], 0)
+        parts.append(f"{how} pruning to {share}{pruning_options(experiment.prune)}")
     return " · ".join(parts)
 
 

@@ -15,7 +15,7 @@ from prune_core.figures.words import count, number, percent
 
 @dataclass(frozen=True)
 class WeightHistogram:
-    """Counts in equal bins over ``edges``; ``removed`` lies at the values the weights had when they went."""
+    """Counts in equal bins over ``edges``; ``removed`` lies at the values of ``LayerSnapshot.removed``."""
 
     name: str
     middle: np.ndarray

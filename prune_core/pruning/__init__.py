@@ -19,6 +19,7 @@ from prune_core.pruning.criteria import (
     Taylor,
     Wanda,
 )
+from prune_core.pruning.distillation import Distillation
 from prune_core.pruning.evidence import Evidence, one_batch
 from prune_core.pruning.granularity import (
     Blocks,
@@ -36,7 +37,7 @@ from prune_core.pruning.index import WeightIndex
 from prune_core.pruning.masks import Masks, Scope, apply_masks_, make_masks, sparsity_of
 from prune_core.pruning.prunable import prunable
 from prune_core.pruning.prune import prune_
-from prune_core.pruning.regrowth import SET, Regrowth, RigL
+from prune_core.pruning.regrowth import SET, Exchange, Regrowth, RigL, StraightThrough
 from prune_core.pruning.schedules import Cubic, Gradual, Iterative, Linear, OneShot, Schedule
 from prune_core.pruning.settings import Pruning, check_together
 
@@ -49,7 +50,9 @@ __all__ = [
     "Criterion",
     "Cubic",
     "DataCriterion",
+    "Distillation",
     "Evidence",
+    "Exchange",
     "Filters",
     "Fisher",
     "GraSP",
@@ -75,6 +78,7 @@ __all__ = [
     "RigL",
     "Schedule",
     "Scope",
+    "StraightThrough",
     "SynFlow",
     "Taylor",
     "Wanda",

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
 from prune_core.errors import ConfigError
 
@@ -50,8 +51,12 @@ def input_norms(model: nn.Module, weights: Mapping[str, Tensor], batches: Iterab
 
 
 def sees_inputs(layer: nn.Module) -> bool:
-    """Whether the inputs of a layer's weights can be seen: of linear and convolution layers."""
-    return isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d)
+    """Whether the inputs of a layer's weights can be seen: of linear and convolution layers.
+
+    Not of the projection at the end of torch's attention, which is used without being called.
+    """
+    seen = isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d)
+    return seen and not isinstance(layer, NonDynamicallyQuantizableLinear)
 
 
 def _squares(layer: nn.Module, x: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from torch import nn
 
 from prune_core.errors import ConfigError
 from prune_core.pruning.criteria import Criterion, Magnitude
+from prune_core.pruning.distillation import Distillation
 from prune_core.pruning.granularity import Granularity, Groups, Weights
 from prune_core.pruning.granularity.base import owner
 from prune_core.pruning.masks import Scope
@@ -38,6 +39,11 @@ class Pruning(Settings):
     schedule: Schedule = setting(Cubic(), help="How the share removed grows during training.")
     regrow: Regrowth | None = setting(
         None, help="Whether removed weights may come back in exchange for others; the density stays.", label="Regrowth"
+    )
+    distill: Distillation | None = setting(
+        None,
+        help="Learn from the answers of the network as it was before its first removal, beside the true classes.",
+        label="Distillation",
     )
     rewind: Rewind = setting(
         "no",
@@ -110,6 +116,8 @@ class Pruning(Settings):
                 f"Pruning.schedule must end at a sparsity of at most {self.granularity.most:g} with "
                 f"{type(self.granularity).__name__}, got {schedule.final:g}."
             )
+        if self.regrow is not None and self.regrow.keeps_values:
+            self._check_anew(type(self.regrow).__name__, name)
         if schedule.end > steps:
             raise ConfigError(f"Pruning.schedule must end by step {steps}, where training ends, got {schedule.end}.")
         if self.rewind == "no":
@@ -128,7 +136,8 @@ class Pruning(Settings):
     def check_axes(self) -> None:
         """Raise ConfigError where criterion, scope, granularity and regrowth do not go together at all."""
         check_together(self.criterion, self.scope, self.granularity)
-        if self.regrow is not None and not isinstance(self.granularity, Weights):
+        exchanges = self.regrow is not None and not self.regrow.keeps_values
+        if exchanges and not isinstance(self.granularity, Weights):
             raise ConfigError(
                 f"Pruning.granularity must be Weights with {type(self.regrow).__name__}, which lets single weights "
                 f"come back; got {type(self.granularity).__name__}."
@@ -144,6 +153,18 @@ class Pruning(Settings):
         """How what ``select`` finds in ``model`` is cut into groups; None where every weight stands for itself."""
         found = self.select(model)
         return self.granularity.groups(model, {name: w.detach() for name, w in found.items()})
+
+    def _check_anew(self, regrow: str, criterion: str) -> None:
+        """Whether masks can be chosen anew all the time, among weights that keep their values."""
+        why = ""
+        if self.criterion.before_training:
+            why = f"{criterion}, which is defined before training"
+        elif "training" in self.criterion.needs:
+            why = f"{criterion}, which follows weights only while they are there"
+        elif self.rewind != "no":
+            why = f"rewind {self.rewind!r}, which goes back after removals that last"
+        if why:
+            raise ConfigError(f"Pruning.regrow must be None or an exchange such as RigL with {why}; got {regrow}.")
 
     def select(self, model: nn.Module) -> dict[str, nn.Parameter]:
         """The parameters of ``model`` that this removes from: ``prunable`` without those that stay dense.

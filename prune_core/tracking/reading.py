@@ -103,12 +103,13 @@ class Reader:
             return self._marks(connection, run_id, 0)[0]
 
     def masks(self, run_id: str) -> pd.DataFrame:
-        """A row a change of masks (of many, an even choice): step, sparsity, target, kept and thresholds by layer."""
+        """A row a change of masks (of many, an even choice), with the fields of MaskEvent."""
         table = schema.masks
         with self._reading(run_id) as connection:
             query = select(table.c.data).where(table.c.run_id == run_id).order_by(table.c.step)
             found = [json.loads(bytes(data)) for data in connection.execute(query).scalars()]
-        return pd.DataFrame(found, columns=["step", "sparsity", "target", "kept", "thresholds"])
+        columns = ["step", "sparsity", "target", "kept", "thresholds", "returned"]
+        return pd.DataFrame([{"returned": 0, **row} for row in found], columns=columns)
 
     def snapshot_steps(self, run_id: str) -> list[int]:
         """Steps whose snapshot is kept, ascending."""

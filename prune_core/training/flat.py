@@ -16,7 +16,8 @@ class FlatModel:
     """``model`` with its trainable parameters and gradients laid out flat on ``device`` in float32.
 
     ``weights`` and ``gradients.values`` are (n,) tensors; ``weights.grad`` is ``gradients.values``, which ``gather_``
-    fills after a backward pass.
+    fills after a backward pass. ``moved`` (n,) is what the optimizer moves along them: ``weights`` themselves, unless
+    ``separate_`` was called.
     """
 
     def __init__(self, model: nn.Module, device: torch.device) -> None:
@@ -35,6 +36,7 @@ class FlatModel:
             p.grad = None
         self.weights.requires_grad_(True)
         self.weights.grad = values
+        self.moved = self.weights
         self._buffers = [b for b in model.buffers() if b is not None]
 
     @torch.no_grad()
@@ -51,6 +53,30 @@ class FlatModel:
         for _, p in self._params:
             p.grad = None
 
+    @torch.no_grad()
+    def separate_(self) -> None:
+        """Let the optimizer move dense values of their own, of which the network uses what ``mask_`` lets through.
+
+        Clipping that looks at weights, as AGC does, sees those values: it is their update that it limits.
+        """
+        self.moved = self.weights.detach().clone().requires_grad_(True)
+        self.moved.grad = self.gradients.values
+        dense = self.moved.detach()
+        self.gradients.parameters = tuple(
+            dense[a:b].view(p.shape) for (_, p), a, b in zip(self._params, self.offsets, self.offsets[1:], strict=False)
+        )
+
+    @torch.no_grad()
+    def mask_(self, keep: torch.Tensor | None) -> None:
+        """Let the network use what the optimizer moved, but 0 where ``keep`` (n,) is 0; None keeps all."""
+        if self.moved is self.weights:
+            if keep is not None:
+                self.weights.mul_(keep)
+        elif keep is None:
+            self.weights.copy_(self.moved)
+        else:
+            torch.mul(self.moved, keep, out=self.weights)
+
     def span(self, name: str) -> slice:
         """Where parameter ``name`` lies in ``weights``."""
         i = self.names.index(name)
@@ -58,13 +84,13 @@ class FlatModel:
 
     @torch.no_grad()
     def copy_state(self) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Weights and buffers as they are now."""
-        return self.weights.detach().clone(), [b.clone() for b in self._buffers]
+        """What the optimizer moves, and buffers, as they are now."""
+        return self.moved.detach().clone(), [b.clone() for b in self._buffers]
 
     @torch.no_grad()
     def restore_state(self, state: tuple[torch.Tensor, list[torch.Tensor]]) -> None:
-        """Weights and buffers as ``copy_state`` saw them."""
-        self.weights.copy_(state[0])
+        """As ``copy_state`` saw it; ``mask_`` hands it to the network where it has weights of its own."""
+        self.moved.copy_(state[0])
         for buffer, value in zip(self._buffers, state[1], strict=True):
             buffer.copy_(value)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 import numpy as np
@@ -16,17 +16,22 @@ from prune_core.pruning import Masks, Pruning, apply_masks_, make_masks, prunabl
 from prune_core.pruning.choose import choose_masks
 from prune_core.pruning.evidence import Batch, Evidence
 from prune_core.pruning.masks import count_kept
-from prune_core.pruning.regrowth import exchange
+from prune_core.pruning.regrowth import Exchange, exchange
 from prune_core.seeding import generator
-from prune_core.training.binning import bin_counts
+from prune_core.training.binning import bin_counts, chosen, edges_of
 from prune_core.training.flat import FlatModel
 
 
 class RunMasks:
-    """Masks over the prunable weights of a flat model. A removed weight never returns, but for regrowth."""
+    """Masks over the prunable weights of a flat model. A removed weight never returns, but for regrowth.
 
-    def __init__(self, experiment: Experiment, flat: FlatModel, data: Dataset) -> None:
-        self._flat, self._data = flat, data
+    ``before_first`` is called right before the first weights are removed, those of a start checkpoint included.
+    """
+
+    def __init__(
+        self, experiment: Experiment, flat: FlatModel, data: Dataset, before_first: Callable[[], None]
+    ) -> None:
+        self._flat, self._data, self._before_first = flat, data, before_first
         self._seed = experiment.train.seed
         self.pruning: Pruning | None = experiment.prune
         found = prunable(flat.model) if self.pruning is None else self.pruning.select(flat.model)
@@ -37,14 +42,19 @@ class RunMasks:
         self.changed_at: int | None = None  # step after which weights were last removed
         self.thresholds: dict[str, float] = {}
         self._keep: torch.Tensor | None = None  # (n,) float 0/1 over all parameters: one multiplication masks all
-        self.edges = {name: _edges(w.detach()) for name, w in self.weights.items()}
+        self.edges = {name: edges_of(w.detach()) for name, w in self.weights.items()}
         self.removed = {name: torch.zeros(WEIGHT_BINS, dtype=torch.int32) for name in self.weights}
         follows = self.pruning is not None and "training" in self.pruning.criterion.needs
         self.groups = self.pruning.groups(flat.model) if self.pruning is not None else None
         self._regrow = self.pruning.regrow if self.pruning is not None else None
+        self._exchange = self._regrow if isinstance(self._regrow, Exchange) else None
+        self._through = self._regrow is not None and self._regrow.keeps_values
+        self._floor = 0.0  # what a start checkpoint has removed: with other weights it may be, but not less
+        if self._through:
+            flat.separate_()
         self._steps = experiment.train.steps
-        self._dense: Tensor | None = None  # (n,) the gradient before masking, at a step after which weights grow
-        self._lost = torch.zeros_like(flat.weights) if self._regrow else None  # (n,) values of what went
+        self._unmasked: Tensor | None = None  # (n,) the gradient before masking, at a step after which weights grow
+        self._lost = torch.zeros_like(flat.weights) if self._exchange else None  # (n,) values of what went
         self._movement = torch.zeros_like(flat.weights) if follows else None  # (n,) minus the sum of w·g so far
 
     @property
@@ -54,13 +64,17 @@ class RunMasks:
 
     @property
     def keep(self) -> torch.Tensor | None:
-        """(n,) over all parameters, 0 where one was removed and else 1; None before anything was."""
-        return self._keep
+        """(n,) over all parameters, 0 where a gradient does not belong to the update, because the weight was removed,
+        and else 1; None where all do."""
+        return None if self._through else self._keep
 
     def target_at(self, step: int) -> float | None:
-        """The sparsity the schedule wants after ``step`` updates if it changes there, else None."""
+        """The sparsity the schedule wants after ``step`` updates if masks are chosen there, else None."""
         schedule = self.pruning.schedule if self.pruning else None
-        return schedule(step) if schedule is not None and schedule.changes_at(step) else None
+        if schedule is None:
+            return None
+        anew = self._through and self._regrow is not None and self._regrow.is_due(step)
+        return schedule(step) if anew or schedule.changes_at(step) else None
 
     def retarget(self, final: float) -> None:
         """The schedule ends at ``final`` from now on."""
@@ -69,8 +83,13 @@ class RunMasks:
 
     @torch.no_grad()
     def prune_to_(self, target: float, step: int) -> MaskEvent | None:
-        """Remove more weights until ``target`` is reached; None where that much is already gone."""
+        """Remove more weights until ``target`` is reached; None where that much is already gone.
+
+        Where removed weights keep their values, all masks are chosen anew; then None where they stay as they are.
+        """
         assert self.pruning is not None, "only a run that prunes has targets"
+        if self._through:
+            return self._choose_anew_(max(target, self._floor), step)
         if self._reached(target):
             return None
         weights = {name: w.detach() for name, w in self.weights.items()}
@@ -90,18 +109,48 @@ class RunMasks:
         self.changed_at = step
         return MaskEvent(step, self.sparsity, target, dict(self.kept), dict(self.thresholds))
 
+    def _choose_anew_(self, target: float, step: int) -> MaskEvent | None:
+        assert self.pruning is not None, "only a run that prunes has targets"
+        if not target and not self.active:
+            return None
+        before, weights = self.masks, {name: self._dense(name) for name in self.weights}
+        look = partial(self._look, weights, step)  # dense weights, in a network that uses the kept ones
+        masks = choose_masks(self.pruning.criterion, target, self._select, look, groups=self.groups)
+        self.thresholds = {}
+        if self.pruning.criterion.by_size and self.groups is None:
+            gone = {name: chosen(w, ~masks[name]) for name, w in weights.items()}
+            self.thresholds = {name: float(values.abs().max()) for name, values in gone.items() if values.numel()}
+        if before.keys() == masks.keys() and all(torch.equal(before[n], mask) for n, mask in masks.items()):
+            return None
+        returned = sum(count_kept(masks[name] & ~mask) for name, mask in before.items())
+        sparsity = self.sparsity
+        self._set(masks)
+        if self.sparsity > sparsity:
+            self.changed_at = step
+        return MaskEvent(step, self.sparsity, target, dict(self.kept), dict(self.thresholds), returned)
+
+    def _dense(self, name: str) -> Tensor:
+        """What the optimizer moves of a layer, where removed weights keep their values."""
+        return self._flat.moved.detach()[self._flat.span(name)].view(self.weights[name].shape)
+
+    def removed_counts(self, name: str) -> np.ndarray:
+        """Removed weights of a layer (80,) by value: the one they had when they went or, if they keep one, have now."""
+        if self._through and name in self.masks:
+            return bin_counts(chosen(self._dense(name), ~self.masks[name]), *self.edges[name], WEIGHT_BINS)
+        return self.removed[name].numpy().copy()
+
     def see_gradients_(self, step: int) -> None:
         """Keep the gradient of all weights, removed ones included, where regrowth looks at it after this step."""
-        if self._regrow is not None and self._regrow.sees_gradients and self._due(step):
-            self._dense = self._flat.gradients.values.clone()
+        if self._exchange is not None and self._exchange.sees_gradients and self._due(step):
+            self._unmasked = self._flat.gradients.values.clone()
 
     @torch.no_grad()
     def exchange_(self, step: int) -> tuple[MaskEvent, Tensor] | None:
         """Drop and grow after ``step`` updates; also says at which places (n,) masks changed. None where none did."""
-        if self._regrow is None or not self.active or not (share := self._due(step)):
+        if self._exchange is None or not self.active or not (share := self._due(step)):
             return None
         weights = {name: w.detach() for name, w in self.weights.items()}
-        draw, regrow, dense = generator(self._seed, "masks", step, 1), self._regrow, self._dense
+        draw, regrow, dense = generator(self._seed, "masks", step, 1), self._exchange, self._unmasked
 
         def grow(name: str) -> Tensor:
             there = None if dense is None else dense[self._flat.span(name)].view(weights[name].shape)
@@ -109,33 +158,35 @@ class RunMasks:
 
         masks = exchange(weights, self.masks, share, grow)
         moved = torch.zeros_like(self._flat.weights, dtype=torch.bool)
+        returned = 0
         for name, w in weights.items():
             before = self.masks[name]
-            self._regain(name, masks[name] & ~before)
+            returned += self._regain(name, masks[name] & ~before)
             self._lose(name, w, before & ~masks[name])
             moved[self._flat.span(name)] = (before ^ masks[name]).reshape(-1)
-        self._dense, self.thresholds = None, {}
+        self._unmasked, self.thresholds = None, {}
         self._set(masks)  # what grows was 0 and stays so
-        return MaskEvent(step, self.sparsity, self.sparsity, dict(self.kept), {}), moved
+        return MaskEvent(step, self.sparsity, self.sparsity, dict(self.kept), {}, returned), moved
 
     def _due(self, step: int) -> float:
-        return self._regrow.share_at(step, self._steps) if self._regrow is not None else 0.0
+        return self._exchange.share_at(step, self._steps) if self._exchange is not None else 0.0
 
     def _lose(self, name: str, weight: Tensor, gone: Tensor) -> Tensor:
         """Count the weights that go, at the values that they have now (k,)."""
-        values = _chosen(weight, gone)
+        values = chosen(weight, gone)
         if values.numel():
             self.removed[name] += torch.from_numpy(bin_counts(values, *self.edges[name], WEIGHT_BINS))
             if self._lost is not None:
                 self._lost[self._flat.span(name)][gone.reshape(-1)] = values
         return values
 
-    def _regain(self, name: str, come: Tensor) -> None:
-        """Count the weights that come back no more as removed."""
+    def _regain(self, name: str, come: Tensor) -> int:
+        """Count the weights that come back no more as removed; returns how many they are."""
         assert self._lost is not None, "kept where there is regrowth"
-        values = _chosen(self._lost[self._flat.span(name)].view(come.shape), come)
+        values = chosen(self._lost[self._flat.span(name)].view(come.shape), come)
         if values.numel():
             self.removed[name] -= torch.from_numpy(bin_counts(values, *self.edges[name], WEIGHT_BINS))
+        return values.numel()
 
     def _select(self, scores: Mapping[str, Tensor], target: float, keep: Mapping[str, Tensor] | None) -> Masks:
         assert self.pruning is not None, "only a run that prunes selects"
@@ -177,14 +228,12 @@ class RunMasks:
 
     def mask_gradients_(self) -> None:
         """Zero the gradient of removed weights, so that it counts in no norm and moves no state."""
-        if self._keep is not None:
-            self._flat.gradients.values.mul_(self._keep)
+        if (keep := self.keep) is not None:
+            self._flat.gradients.values.mul_(keep)
 
-    @torch.no_grad()
     def mask_weights_(self) -> None:
         """Zero removed weights again: momentum and weight decay would bring them back."""
-        if self._keep is not None:
-            self._flat.weights.mul_(self._keep)
+        self._flat.mask_(self._keep)
 
     @torch.no_grad()
     def tidy_(self) -> None:
@@ -200,6 +249,7 @@ class RunMasks:
             "thresholds": dict(self.thresholds),
             "movement": self._movement,
             "lost": self._lost,
+            "dense": self._flat.moved.detach() if self._through else None,
             "changed_at": self.changed_at,
         }
 
@@ -213,12 +263,18 @@ class RunMasks:
             self._movement.copy_(state["movement"])  # type: ignore[arg-type]
         if self._lost is not None:
             self._lost.copy_(state["lost"])  # type: ignore[arg-type]
+        if self._through:
+            self._flat.moved.detach().copy_(state["dense"])  # type: ignore[arg-type]
         if masks:
-            self.start_from(masks)
+            self._take(masks)
         self.changed_at = state["changed_at"]  # type: ignore[assignment]
 
     def start_from(self, masks: dict[str, torch.Tensor]) -> None:
         """Begin with the masks of an earlier run."""
+        self._take(masks)
+        self._floor = self.sparsity
+
+    def _take(self, masks: dict[str, torch.Tensor]) -> None:
         device = self._flat.weights.device
         self._set({name: masks[name].to(device) for name in self.weights if name in masks})
 
@@ -229,22 +285,8 @@ class RunMasks:
         total = sum(mask.numel() for mask in masks.values())
         self.sparsity = (total - sum(self.kept.values())) / total if total else 0.0
         if self._keep is None:
+            self._before_first()
             self._keep = torch.ones_like(self._flat.weights)
         for name, mask in masks.items():
             self._keep[self._flat.span(name)] = mask.reshape(-1)
         self.mask_weights_()
-
-
-def _chosen(values: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
-    """The entries (k,) at which ``where`` is True."""
-    if not values.is_cpu:
-        return values[where]
-    # numpy finds the places in a tenth of torch's time
-    return values.reshape(-1)[torch.from_numpy(np.flatnonzero(where.numpy()))]
-
-
-def _edges(weight: torch.Tensor) -> tuple[float, float]:
-    # three times the initial range: wide enough for most runs, fixed so that frames can be compared by eye
-    reach = 3 * float(weight.abs().max()) if weight.numel() else 1.0
-    reach = reach if 0 < reach < float("inf") else 1.0
-    return -reach, reach

@@ -52,6 +52,15 @@ def quick_step(optimizer: torch.optim.Optimizer) -> Callable[[], object]:
     return sgd
 
 
+@torch.no_grad()
+def forget_(optimizer: torch.optim.Optimizer, places: torch.Tensor) -> None:
+    """Zero what one of ``make_optimizer`` remembers of the weights where ``places`` (n,) is True."""
+    for held in optimizer.state.values():
+        for value in held.values():
+            if isinstance(value, torch.Tensor) and value.shape == places.shape:
+                value.mul_(~places)
+
+
 def lr_at(train: Training, step: int, base: float | None = None) -> float:
     """The learning rate of update ``step`` (from 1) under ``train``'s schedule and warm-up.
 

@@ -69,7 +69,7 @@ def snapshot(
                 kept=kept,
                 edges=(low, high),
                 weights=counts,
-                removed=masks.removed[name].numpy().copy(),
+                removed=masks.removed_counts(name),
                 gradients=hist,
                 zero_gradients=zeros,
                 threshold=masks.thresholds.get(name),

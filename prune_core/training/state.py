@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 
 from prune_core.clipping import ClipReport, measure
 from prune_core.errors import CheckpointError
@@ -31,10 +30,11 @@ from prune_core.training.checkpoint import Checkpoint, load_weights_
 from prune_core.training.evaluate import Evaluation, evaluate
 from prune_core.training.flat import FlatModel
 from prune_core.training.masking import RunMasks
-from prune_core.training.optim import lr_at, make_optimizer, quick_step
+from prune_core.training.optim import forget_, lr_at, make_optimizer, quick_step
 from prune_core.training.recalibrate import recalibrate_and_say_
 from prune_core.training.rewinding import Rewinding
 from prune_core.training.snapshots import gradient_counts, snapshot
+from prune_core.training.teaching import Teaching
 
 
 class RunState:
@@ -58,12 +58,13 @@ class RunState:
         if start is not None:
             load_weights_(self.model, start)
         self.flat = FlatModel(self.model, self.device)
-        self.masks = RunMasks(experiment, self.flat, self.data)
+        self.teaching = Teaching(experiment, self.model)
+        self.masks = RunMasks(experiment, self.flat, self.data, self.teaching.begin_)
         if start is not None and start.masks:
             self.masks.start_from(start.masks)
         self.rewinding = Rewinding(experiment, self.flat)
         self.rewinding.note(0)
-        self.optimizer = make_optimizer(train, self.flat.weights)
+        self.optimizer = make_optimizer(train, self.flat.moved)
         self._move = quick_step(self.optimizer)
         # half precision has few exponents: the loss is scaled up before backward, the gradient down before clipping
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=train.precision == "float16")
@@ -112,7 +113,7 @@ class RunState:
                 loss = self.clip.gradient_(grads, self.model, x, y, keep=self.masks.keep, generator=noise)
         else:
             with chance, mixed:
-                loss = F.cross_entropy(self.model(x), y)
+                loss = self.teaching.loss(x, y)
             self._backward_(loss)
         self.masks.see_gradients_(step)
         self.masks.mask_gradients_()
@@ -166,8 +167,7 @@ class RunState:
         if changed is None:
             return None
         event, moved = changed
-        for value in self._optimizer_state():
-            value.mul_(~moved)
+        forget_(self.optimizer, moved)
         return event
 
     def recalibrate(self) -> WarningEvent | None:
@@ -220,6 +220,7 @@ class RunState:
             "batches": self.batches.state_dict(),
             "clip_state": self.clip_state,
             "rewinding": self.rewinding.state_dict(),
+            "teacher": self.teaching.state_dict(),
             "seconds": self.seconds,
             "rows": self.rows[: self.seen].clone(),
             "evals": [(e.step, e.accuracy, e.loss, e.n, list(e.per_class)) for e in self.evals],
@@ -241,6 +242,7 @@ class RunState:
         with torch.no_grad():
             load_weights_(self.model, checkpoint)
         self.masks.load_state_dict(rest["masks"])
+        self.teaching.load_state_dict(rest["teacher"])  # after the masks, whose return is no first removal
         self.optimizer.load_state_dict(rest["optimizer"])
         self.scaler.load_state_dict(rest["scaler"])
         self.batches.load_state_dict(rest["batches"])
@@ -268,11 +270,6 @@ class RunState:
             self.optimizer.state.clear()
             self.keep_good()
         return event
-
-    def _optimizer_state(self) -> list[torch.Tensor]:
-        """What the optimizer remembers of each weight, (n,) each."""
-        held = self.optimizer.state[self.flat.weights].values()
-        return [v for v in held if isinstance(v, torch.Tensor) and v.shape == self.flat.weights.shape]
 
     def _adopt(self, mark: InterventionEvent) -> None:
         self.marks.append(mark)

@@ -97,7 +97,7 @@ def meets(row: dict[str, int]) -> pc.Experiment:
     """The experiment of a row. Raises ConfigError where its members do not go together."""
     chosen = {name: AXES[name][i] for name, i in row.items()}
     final = min(0.5, chosen["granularity"].most)
-    dense = () if chosen["criterion"].can_score(nn.MultiheadAttention(2, 1)) else ("*in_proj_weight",)
+    dense = () if chosen["criterion"].can_score(nn.MultiheadAttention(2, 1)) else ("*attention.*",)
     prune = pc.Pruning(
         **{**chosen, "schedule": schedule(chosen["schedule"], final, chosen["criterion"]), "keep_dense": dense}
     )
@@ -157,5 +157,5 @@ def test_a_criterion_that_cannot_score_a_layer_says_so_when_the_experiment_is_bu
     with pytest.raises(pc.ConfigError, match=r"Pruning.criterion Wanda cannot score .*weight_ih_l0"):
         pc.Experiment(data=pc.Digits(), model=pc.RowLSTM(), prune=wanda)
     model = pc.TinyViT(dim=8, depth=1, heads=2)
-    exp = pc.Experiment(data=pc.Digits(), model=model, prune=wanda.replace(keep_dense=("*in_proj_weight",)))
+    exp = pc.Experiment(data=pc.Digits(), model=model, prune=wanda.replace(keep_dense=("*attention.*",)))
     assert exp.prune.select(model.outline((1, 8, 8), 10))

@@ -9,15 +9,20 @@ import torch
 
 import prune_core as pc
 from prune_core.pruning import Regrowth
-from prune_core.pruning.regrowth import exchange
+from prune_core.pruning.regrowth import Exchange, exchange
 from prune_core.seeding import generator
 
 ENTRIES = list(Regrowth.registry)
 
 
-@pytest.fixture(params=ENTRIES, ids=lambda entry: entry.name)
-def regrowth(request) -> Regrowth:
+@pytest.fixture(params=[e for e in ENTRIES if issubclass(e.cls, Exchange)], ids=lambda entry: entry.name)
+def regrowth(request) -> Exchange:
     return request.param.cls(every=5, share=0.3, until=0.75)
+
+
+@pytest.fixture(params=ENTRIES, ids=lambda entry: entry.name)
+def any_regrowth(request) -> Regrowth:
+    return request.param.cls(every=5)
 
 
 def experiment(regrow: Regrowth | None, **more: object) -> pc.Experiment:
@@ -68,6 +73,7 @@ def test_a_run_keeps_every_layers_density_and_changes_its_masks(regrowth):
     assert [e.step for e in changes] == [0, 5, 10, 15, 20, 25]  # until 75 % of 40 steps
     assert len({tuple(e.kept.items()) for e in changes}) == 1
     first, last = (pc.run(exp.with_(**{"train.steps": n})) for n in (1, 40))
+    assert all(e.returned > 0 for e in changes[1:]) and changes[0].returned == 0
     assert all(int(first.masks[n].sum()) == int(last.masks[n].sum()) for n in first.masks)
     assert any(not torch.equal(first.masks[n], last.masks[n]) for n in first.masks)
     weights = dict(last.model.named_parameters())
@@ -108,8 +114,8 @@ def test_rigl_grows_where_the_gradient_of_all_weights_is_largest():
             assert float(gradient[grown].min()) >= float(gradient[stayed].max()) * (1 - 1e-5)
 
 
-def test_it_resumes_bitwise(regrowth, tmp_path):
-    exp = experiment(regrowth)
+def test_it_resumes_bitwise(any_regrowth, tmp_path):
+    exp = experiment(any_regrowth)
     whole = pc.run(exp)
     control = pc.Control()
     for event in pc.stream(exp, control, checkpoint=tmp_path / "run.pt"):
@@ -128,10 +134,10 @@ def test_the_gradient_of_what_is_gone_counts_in_no_norm(regrowth):
     assert not dynamic.history["loss"].equals(plain.history["loss"])
 
 
-def test_it_can_be_written_down_and_read_back(regrowth):
-    exp = experiment(regrowth)
+def test_it_can_be_written_down_and_read_back(any_regrowth):
+    exp = experiment(any_regrowth)
     assert pc.Experiment.from_yaml(exp.to_yaml()) == exp
-    entry = Regrowth.registry[regrowth.kind]
+    entry = Regrowth.registry[any_regrowth.kind]
     assert entry.label and entry.formula and entry.reference and entry.summary.endswith(".")
 
 

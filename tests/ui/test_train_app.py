@@ -249,3 +249,22 @@ def test_a_criterion_for_before_training_brings_its_schedule(page: AppTest) -> N
     repair = next(b for b in page.button if "before the first step" in b.label)
     repair.click().run()
     assert not train_button(page).disabled
+
+
+@pytest.mark.parametrize(
+    ("link", "words", "button"),
+    [
+        ({"prune.distill": "on", "prune.schedule.at": "0"}, "Distillation needs a network", "No distill"),
+        ({"prune.regrow": "straight_through", "prune.rewind": "random"}, "Regrowth must be None", "No regrowth"),
+    ],
+)
+def test_what_does_not_go_with_the_rest_can_be_left_out(page: AppTest, link: dict, words: str, button: str) -> None:
+    for name, value in {"prune": "magnitude", "prune.schedule": "one_shot", **link}.items():
+        page.query_params[name] = value
+    page.run()
+    assert words in texts(page)
+    next(b for b in page.button if b.label.startswith(button)).click().run()
+    assert words not in texts(page)
+    prune = form_value(page).prune
+    assert prune is not None
+    assert (prune.distill, prune.regrow) == (None, None)

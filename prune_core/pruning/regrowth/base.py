@@ -1,4 +1,4 @@
-"""What regrowth is: every so often some weights go and as many others come back, so that the density stays."""
+"""What regrowth is: weights that were removed and come back, while as many others go."""
 
 from __future__ import annotations
 
@@ -14,6 +14,25 @@ from prune_core.settings import setting
 
 
 class Regrowth(Registered):
+    """Which removed weights come back, and when. There are two kinds, told apart by what a removed weight is.
+
+    It is nothing: members of ``Exchange`` trade some of those that are there for others, which start at 0. Or it keeps
+    a value that training goes on moving (``keeps_values``): then all masks are chosen anew, by the run's criterion and
+    scope and at the sparsity of its schedule, where that removes and where ``is_due`` says so.
+    """
+
+    registry: ClassVar[Registry[Regrowth]] = Registry("regrowth")
+    keeps_values: ClassVar[bool] = False
+    """Whether removed weights keep a value behind their mask, which every update moves like any other."""
+
+    every: int = setting(1, ge=1, le=10_000_000, unit="steps", help="Steps between two changes of the masks.")
+
+    def is_due(self, step: int) -> bool:
+        """Whether masks may change after ``step`` updates."""
+        return step > 0 and step % self.every == 0
+
+
+class Exchange(Regrowth):
     """Drops the smallest kept weights of each layer and grows as many others there. A member gives ``grow``.
 
     The share exchanged falls along half a cosine and is 0 from ``until`` of the training on (Evci et al. 2020,
@@ -21,7 +40,6 @@ class Regrowth(Registered):
     same exchange goes on as if nothing had happened.
     """
 
-    registry: ClassVar[Registry[Regrowth]] = Registry("regrowth")
     sees_gradients: ClassVar[bool] = False
     """Whether ``grow`` looks at the gradients of all weights, removed ones included."""
 
@@ -34,7 +52,7 @@ class Regrowth(Registered):
     def share_at(self, step: int, steps: int) -> float:
         """The share exchanged after ``step`` of ``steps`` updates; 0 where nothing is."""
         end = self.until * steps
-        if step == 0 or step % self.every or step >= end:
+        if not self.is_due(step) or step >= end:
             return 0.0
         return self.share / 2 * (1 + math.cos(math.pi * step / end))
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from prune_core.pruning.regrowth.base import Regrowth
+from prune_core.pruning.regrowth.base import Exchange
 from prune_core.registry import register
 
 
@@ -17,7 +17,7 @@ from prune_core.registry import register
     formula=r"\text{drop the smallest } |w|,\; \text{grow the largest } |g|",
     reference="Evci, Gale, Menick, Castro, Elsen 2020, arXiv:1911.11134",
 )
-class RigL(Regrowth):
+class RigL(Exchange):
     """Lets those removed weights come back that the gradient would change most, in place of the smallest."""
 
     sees_gradients: ClassVar[bool] = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from prune_core.pruning.regrowth.base import Regrowth
+from prune_core.pruning.regrowth.base import Exchange
 from prune_core.registry import register
 
 
@@ -15,7 +15,7 @@ from prune_core.registry import register
     formula=r"\text{drop the smallest } |w|,\; \text{grow at random}",
     reference="Mocanu et al. 2018, Sparse Evolutionary Training, arXiv:1707.04780",
 )
-class SET(Regrowth):
+class SET(Exchange):
     """Lets removed weights come back at random, in place of the smallest that are there."""
 
     def grow(self, weight: Tensor, gradient: Tensor | None, generator: torch.Generator) -> Tensor:
