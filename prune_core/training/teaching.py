@@ -23,7 +23,7 @@ class Teaching:
     def begin_(self) -> None:
         """From now on learn from the network as it is at this moment, too."""
         if self._distill is not None:
-            self._teacher = copy.deepcopy(self._model).eval().requires_grad_(False)
+            self._teacher = self._copy()
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
         """The mean loss of a batch, 0-dim."""
@@ -40,8 +40,9 @@ class Teaching:
 
     def load_state_dict(self, state: dict[str, Tensor] | None) -> None:
         """Go on with the teacher of ``state_dict``."""
-        self._teacher = None
-        if state is not None:
-            self.begin_()
-            assert self._teacher is not None, "only a run that distils has kept one"
+        self._teacher = None if state is None else self._copy()
+        if self._teacher is not None and state is not None:
             self._teacher.load_state_dict(state)
+
+    def _copy(self) -> nn.Module:
+        return copy.deepcopy(self._model).eval().requires_grad_(False)
