@@ -101,7 +101,19 @@ from prune_core.pruning import (
     sparsity_of,
 )
 from prune_core.registry import register
-from prune_core.training import Control, Result, evaluate, load_checkpoint, restore_model, run, stream, sweep
+from prune_core.training import (
+    Control,
+    Result,
+    Sensitivity,
+    evaluate,
+    load_checkpoint,
+    restore_model,
+    run,
+    sensitivity_cells,
+    sensitivity_scan,
+    stream,
+    sweep,
+)
 
 if TYPE_CHECKING:
     from prune_core.jobs import Lab as Lab
@@ -184,6 +196,7 @@ __all__ = [
     "RunNotFoundError",
     "Schedule",
     "SeedNet",
+    "Sensitivity",
     "SmallCNN",
     "SnapshotEvent",
     "Spirals",
@@ -208,6 +221,8 @@ __all__ = [
     "register",
     "restore_model",
     "run",
+    "sensitivity_cells",
+    "sensitivity_scan",
     "sparsity_of",
     "stream",
     "sweep",

@@ -142,6 +142,12 @@ class Experiment(Settings):
             )
         if self.prune is not None:
             self.prune.check(self.train.steps)
+            if self.prune.scope == "sensitivity" and self.start is None and (share := self.prune.schedule(0)) > 0:
+                raise ConfigError(
+                    "Pruning.schedule must remove nothing at step 0 with scope 'sensitivity', because a network that "
+                    f"has not trained says nothing of its layers; got {share:g}. Remove later, or start from a "
+                    "checkpoint."
+                )
         return self
 
     @property

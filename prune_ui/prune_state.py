@@ -91,7 +91,7 @@ def open_link() -> None:
         "model": torchvision_names(),
         "weights": ("random", "pretrained"),
         "criterion": criteria(),
-        "scope": get_args(Scope),
+        "scope": scopes(),
     }
     for name, key in TEXTS.items():
         if (value := params.get(name)) is not None and (name == "layer" or value in known[name]):
@@ -130,6 +130,11 @@ def criteria() -> tuple[str, ...]:
     """Names of the criteria that what is chosen can be pruned by: without data, those that need only the weights."""
     there = frozenset({"model", "data"}) if KIND.get() == RUNS else frozenset()
     return tuple(e.name for e in Criterion.registry if e.cls.needs <= there and not e.cls.before_training)
+
+
+def scopes() -> tuple[str, ...]:
+    """The scopes that what is chosen can be pruned by: without data no layer's loss is measured."""
+    return tuple(s for s in get_args(Scope) if s != "sensitivity" or KIND.get() == RUNS)
 
 
 def not_offered() -> str:

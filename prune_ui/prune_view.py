@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import get_args
 
 import streamlit as st
 
@@ -11,9 +10,9 @@ from prune_core.errors import LabError
 from prune_core.figures.words import count, number, percent, si
 from prune_core.jobs import Cost, PreviewReply
 from prune_core.models.torchvision_models import torchvision_names
-from prune_core.pruning import Criterion, Scope
+from prune_core.pruning import Criterion
 from prune_ui import prune_charts as charts
-from prune_ui import prune_curve, prune_tune
+from prune_ui import prune_curve, prune_sensitivity, prune_tune
 from prune_ui import prune_state as state
 from prune_ui.fields import choice_label
 from prune_ui.naming import part_label
@@ -57,10 +56,15 @@ def panel() -> None:
         st.caption(entry.summary)
         if reasons := state.not_offered():
             st.caption(f"Not offered here: {reasons}.")
+        if state.SCOPE.get() not in state.scopes():
+            state.SCOPE.set("global")
         st.segmented_control(
-            "Scope", get_args(Scope), key=state.SCOPE.name, required=True, format_func=choice_label,
-            help="Compare all weights with each other, the same share of every layer, or more of large ones (ERK).",
+            "Scope", state.scopes(), key=state.SCOPE.name, required=True, format_func=choice_label,
+            help="Compare all weights with each other, the same share of every layer, more of large ones (ERK), or of "
+            "each as much as raises the loss on training examples equally (by sensitivity).",
         )  # fmt: skip
+        if state.KIND.get() == state.PUBLISHED:
+            st.caption("Not offered here: by sensitivity (measures the loss on training examples, which a run has).")
 
 
 def show() -> None:
@@ -113,6 +117,7 @@ def _page(growing: bool) -> None:
     more = _pictures(source, reply)
     if source.run:
         prune_tune.fine_tune(source, reply)
+    more |= prune_sensitivity.section(source, reply)
     state.keep_link(source)
     if growing != more:
         GROWING.set(more)
@@ -128,7 +133,8 @@ def _answer(source: Source, place: st.delta_generator.DeltaGenerator) -> Preview
     if before is not None and before[1] == question:  # the curve has grown, nothing else
         return before[2]
     if before is None or before[0] != of:  # a model that the worker does not hold yet may take seconds
-        with place, st.spinner(f"Loading {source.name} ...", show_time=True):
+        what = "Measuring what each layer bears" if state.SCOPE.get() == "sensitivity" else f"Loading {source.name}"
+        with place, st.spinner(f"{what} ...", show_time=True):
             reply = state.ask(request)
     else:
         reply = state.ask(request)

@@ -25,7 +25,9 @@ from prune_core.pruning.prunable import prunable
 from prune_core.pruning.prune import prune_
 from prune_core.pruning.regrowth import SET, Regrowth, RigL
 from prune_core.pruning.schedules import Cubic, Gradual, Iterative, Linear, OneShot, Schedule
+from prune_core.pruning.sensitivity import scan_curves
 from prune_core.pruning.settings import Pruning
+from prune_core.pruning.tolerance import LossCurve, allocate_by_loss
 
 __all__ = [
     "LAMP",
@@ -41,6 +43,7 @@ __all__ = [
     "Gradual",
     "Iterative",
     "Linear",
+    "LossCurve",
     "Magnitude",
     "Masks",
     "Movement",
@@ -57,6 +60,7 @@ __all__ = [
     "Wanda",
     "WeightIndex",
     "allocate",
+    "allocate_by_loss",
     "apply_masks_",
     "choose_masks",
     "erk_densities",
@@ -64,5 +68,6 @@ __all__ = [
     "one_batch",
     "prunable",
     "prune_",
+    "scan_curves",
     "sparsity_of",
 ]

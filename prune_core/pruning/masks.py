@@ -13,9 +13,10 @@ from prune_core.errors import ConfigError, UnknownNameError
 from prune_core.pruning.allocation import allocate
 from prune_core.pruning.scores import AbsoluteValues
 from prune_core.pruning.select import NAN, Part, keep_highest
+from prune_core.pruning.tolerance import LossCurve
 
 Masks = dict[str, Tensor]
-Scope = Literal["global", "layer", "erk"]
+Scope = Literal["global", "layer", "erk", "sensitivity"]
 
 
 @torch.no_grad()
@@ -25,14 +26,16 @@ def make_masks(
     scope: Scope = "global",
     keep: Mapping[str, Tensor] | None = None,
     ratios: Mapping[str, float] | None = None,
+    curves: Mapping[str, LossCurve] | None = None,
 ) -> Masks:
     """Mark the lowest ``sparsity`` share of entries for removal.
 
     Exactly ``round(sparsity * n)`` go in each group: all layers together ("global") or every layer for itself
-    ("layer"). With "erk" as many go in all, and ``allocate`` says from where. Of equal scores the first in the model
-    goes first, so the realised sparsity never depends on ties. ``keep`` holds masks of earlier removals: what is False
-    there stays removed and counts, so masks only ever shrink; where more is gone already than asked for, nothing
-    changes. ``ratios`` names layers that lose another share than ``sparsity`` ("layer" only). Raises ConfigError unless
+    ("layer"). With "erk" and "sensitivity" as many go in all, and ``allocate`` says from where. Of equal scores the
+    first in the model goes first, so the realised sparsity never depends on ties. ``keep`` holds masks of earlier
+    removals: what is False there stays removed and counts, so masks only ever shrink; where more is gone already than
+    asked for, nothing changes. ``ratios`` names layers that lose another share than ``sparsity`` ("layer" only),
+    ``curves`` is what ``scan_curves`` measured ("sensitivity" only, which needs it). Raises ConfigError unless
     0 <= sparsity < 1, for a score that is nan, for masks of other shapes and for ratios of layers that are not there.
     """
     check_sparsity(sparsity)
@@ -51,7 +54,7 @@ def make_masks(
         total = round(sparsity * sum(s.numel() for s in raw.values()))
         groups = [(dict(raw), total - sum(gone.values()))]
     else:
-        wanted = allocate({n: tuple(s.shape) for n, s in raw.items()}, sparsity, gone, scope, ratios)
+        wanted = allocate({n: tuple(s.shape) for n, s in raw.items()}, sparsity, gone, scope, ratios, curves)
         groups = [({name: raw[name]}, wanted[name] - gone[name]) for name in raw]
     masks: Masks = {}
     for group, remove in groups:

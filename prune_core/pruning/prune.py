@@ -13,6 +13,8 @@ from prune_core.pruning.criteria import Criterion, Magnitude
 from prune_core.pruning.evidence import Evidence, one_batch
 from prune_core.pruning.masks import Masks, Scope, apply_masks_, make_masks
 from prune_core.pruning.prunable import prunable
+from prune_core.pruning.sensitivity import check_scan, scan_curves
+from prune_core.pruning.tolerance import LossCurve
 from prune_core.seeding import generator
 
 
@@ -33,8 +35,9 @@ def prune_(
     ``apply_masks_`` after every update keeps removed weights at 0.
 
     ``criterion`` is Magnitude() unless given; ``batch`` (inputs, class indices) is for those that look at data, all of
-    it, in the mode that the model is in; ``seed`` for those that draw. Raises ConfigError for a model without prunable
-    weights, a sparsity outside [0, 1), a batch that is missing and a criterion that follows training.
+    it, in the mode that the model is in, and for the scope "sensitivity", whose scan measures the loss on it: give
+    training examples. ``seed`` is for those that draw. Raises ConfigError for a model without prunable weights, a
+    sparsity outside [0, 1), a batch that is missing and a criterion that follows training.
     """
     criterion = Magnitude() if criterion is None else criterion
     found = prunable(model)
@@ -50,10 +53,24 @@ def prune_(
     def look(so_far: Mapping[str, Tensor]) -> Evidence:
         return Evidence(weights, model=model, batches=batches, masks=so_far, generator=draw)
 
-    made = choose_masks(criterion, sparsity, partial(_select, scope), look, masks)
+    curves = None
+    if scope == "sensitivity":
+        check_scan(criterion)
+        if batch is None:
+            raise ConfigError("Scope 'sensitivity' measures the loss on data: give batch=(inputs, class indices).")
+        at = look(masks or {})
+        curves = scan_curves(at, criterion.score(at))
+        draw.manual_seed(draw.initial_seed())  # what is scored next is what was scanned
+    made = choose_masks(criterion, sparsity, partial(_select, scope, curves), look, masks)
     apply_masks_(weights, made)
     return made
 
 
-def _select(scope: Scope, scores: Mapping[str, Tensor], sparsity: float, keep: Mapping[str, Tensor] | None) -> Masks:
-    return make_masks(scores, sparsity, scope, keep=keep)
+def _select(
+    scope: Scope,
+    curves: Mapping[str, LossCurve] | None,
+    scores: Mapping[str, Tensor],
+    sparsity: float,
+    keep: Mapping[str, Tensor] | None,
+) -> Masks:
+    return make_masks(scores, sparsity, scope, keep=keep, curves=curves)

@@ -16,6 +16,7 @@ from prune_core.pruning.masks import Scope
 from prune_core.pruning.prunable import prunable
 from prune_core.pruning.regrowth import Regrowth
 from prune_core.pruning.schedules import Cubic, Schedule
+from prune_core.pruning.sensitivity import check_scan
 from prune_core.registry import Registered
 from prune_core.settings import Settings, setting
 
@@ -30,7 +31,8 @@ class Pruning(Settings):
     scope: Scope = setting(
         "global",
         help="Compare all weights with each other; or remove the same share of every layer ('layer'), or more of large "
-        "layers than of small ones by a formula of their shape ('erk', Erdős–Rényi kernel).",
+        "layers than of small ones by a formula of their shape ('erk', Erdős–Rényi kernel), or of each layer as much "
+        "as raises the loss equally, by a scan at the first removal ('sensitivity').",
     )
     schedule: Schedule = setting(Cubic(), help="How the share removed grows during training.")
     regrow: Regrowth | None = setting(
@@ -76,6 +78,8 @@ class Pruning(Settings):
                 f"Pruning.layer_sparsity needs scope 'layer', where every layer has a share of its own, "
                 f"got scope {self.scope!r}."
             )
+        if self.scope == "sensitivity":
+            check_scan(self.criterion)
         return self
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from functools import partial
 
 import numpy as np
@@ -17,6 +18,8 @@ from prune_core.pruning.choose import choose_masks
 from prune_core.pruning.evidence import Batch, Evidence
 from prune_core.pruning.masks import count_kept
 from prune_core.pruning.regrowth import exchange
+from prune_core.pruning.sensitivity import scan_curves
+from prune_core.pruning.tolerance import LossCurve
 from prune_core.seeding import generator
 from prune_core.training.binning import bin_counts
 from prune_core.training.flat import FlatModel
@@ -45,6 +48,7 @@ class RunMasks:
         self._dense: Tensor | None = None  # (n,) the gradient before masking, at a step after which weights grow
         self._lost = torch.zeros_like(flat.weights) if self._regrow else None  # (n,) values of what went
         self._movement = torch.zeros_like(flat.weights) if follows else None  # (n,) minus the sum of w·g so far
+        self._curves: dict[str, LossCurve] | None = None  # of the scan at the first removal (scope "sensitivity")
 
     @property
     def active(self) -> bool:
@@ -73,9 +77,11 @@ class RunMasks:
         if self._reached(target):
             return None
         weights = {name: w.detach() for name, w in self.weights.items()}
-        masks = choose_masks(
-            self.pruning.criterion, target, self._select, partial(self._look, weights, step), self.masks
-        )
+        look = partial(self._look, weights, step)
+        if self.pruning.scope == "sensitivity" and self._curves is None:
+            at = look(self.masks)
+            self._curves = scan_curves(at, self.pruning.criterion.score(at))
+        masks = choose_masks(self.pruning.criterion, target, self._select, look, self.masks)
         self.thresholds = {}
         for name, w in weights.items():
             before = self.masks.get(name)
@@ -137,7 +143,7 @@ class RunMasks:
     def _select(self, scores: Mapping[str, Tensor], target: float, keep: Mapping[str, Tensor] | None) -> Masks:
         assert self.pruning is not None, "only a run that prunes selects"
         ratios = self.pruning.ratios(self.weights, target)
-        return make_masks(scores, target, self.pruning.scope, keep=keep, ratios=ratios)
+        return make_masks(scores, target, self.pruning.scope, keep=keep, ratios=ratios, curves=self._curves)
 
     def _reached(self, target: float) -> bool:
         """Whether as much as ``target`` asks for is gone."""
@@ -198,6 +204,7 @@ class RunMasks:
             "movement": self._movement,
             "lost": self._lost,
             "changed_at": self.changed_at,
+            "curves": {name: asdict(curve) for name, curve in (self._curves or {}).items()},
         }
 
     def load_state_dict(self, state: dict[str, object]) -> None:
@@ -210,6 +217,8 @@ class RunMasks:
             self._movement.copy_(state["movement"])  # type: ignore[arg-type]
         if self._lost is not None:
             self._lost.copy_(state["lost"])  # type: ignore[arg-type]
+        curves: dict[str, dict[str, tuple[float, ...]]] = state.get("curves", {})  # type: ignore[assignment]
+        self._curves = {name: LossCurve(**curve) for name, curve in curves.items()} or None  # type: ignore[arg-type]
         if masks:
             self.start_from(masks)
         self.changed_at = state["changed_at"]  # type: ignore[assignment]
