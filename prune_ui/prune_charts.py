@@ -76,7 +76,7 @@ def mask(reply: PreviewReply) -> None:
 
 
 def sensitivity(scan: SensitivityScan) -> None:
-    """Accuracy with each layer pruned alone, as far as it is measured; its place is that of the whole from the start."""
+    """Accuracy with each layer pruned alone, as far as it is measured: a place for every cell from the start."""
     dense = scan.dense
     figure = draw_layer_sensitivity.plain(
         layer_sensitivity_data(

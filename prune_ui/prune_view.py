@@ -58,8 +58,8 @@ def panel() -> None:
             st.caption(f"Not offered here: {reasons}.")
         if state.SCOPE.get() not in state.scopes():
             state.SCOPE.set("global")
-        st.segmented_control(
-            "Scope", state.scopes(), key=state.SCOPE.name, required=True, format_func=choice_label,
+        st.selectbox(
+            "Scope", state.scopes(), key=state.SCOPE.name, format_func=choice_label,
             help="Compare all weights with each other, the same share of every layer, more of large ones (ERK), or of "
             "each as much as raises the loss on training examples equally (by sensitivity).",
         )  # fmt: skip

@@ -15,7 +15,7 @@ from prune_core.figures.words import count, percent
 TITLE = "Which layers bear pruning: accuracy with one layer pruned alone"
 LIMIT = 64  # layers shown: the largest, in their order
 ROW, HEAD = 26, 150  # px of a row, and of title, axis and colour bar
-WORDS = 12  # layers up to which every cell says its number
+WORDS = 24  # layers up to which every cell says its number
 
 
 @dataclass(frozen=True)
@@ -87,19 +87,20 @@ def draw_layer_sensitivity(data: LayerSensitivity, colours: Palette) -> Plain:
     if not data.layers:
         return empty(TITLE, "A row fills in as its layer is measured.", x="weights of the layer removed", y="layer")
     few = len(data.layers) <= WORDS
-    stops = [[i / (len(colours.sequence) - 1), c] for i, c in enumerate(colours.sequence)]
+    shades = colours.sequence[:3] if few else colours.sequence  # on the pale half the numbers can be read
+    stops = [[i / (len(shades) - 1), c] for i, c in enumerate(shades)]
     best = float(np.nanmax([*data.accuracy.ravel(), data.dense or 0.0]))
-    text = [["" if np.isnan(a) else f"{100 * a:.1f}" for a in row] for row in data.accuracy]
+    text = [["" if np.isnan(a) else f"{100 * a:.0f}" for a in row] for row in data.accuracy]
     picture: Plain = {
         "type": "heatmap", "name": "accuracy", "z": 100 * data.accuracy, "x": [percent(s, 0) for s in data.sparsities],
         "y": list(data.layers), "zmin": 0, "zmax": 100 * best, "colorscale": stops, "xgap": 2, "ygap": 2,
-        "hoverongaps": False, "customdata": _details(data),
+        "hoverongaps": False, "customdata": _details(data), "showscale": not few,
         "hovertemplate": "%{y}, %{customdata}<extra></extra>",
         "colorbar": {"title": {"text": "accuracy", "side": "right"}, "ticksuffix": "\u00a0%", "thickness": 10,
                      "outlinewidth": 0, "len": 1, "nticks": 4, "tickfont": {"size": 11, "color": colours.muted}},
     }  # fmt: skip
     if few:
-        picture |= {"text": text, "texttemplate": "%{text}", "textfont": {"size": 12}}
+        picture |= {"text": text, "texttemplate": "%{text}", "textfont": {"size": 12, "color": colours.ink}}
     return frame(
         [picture], title=TITLE, subtitle=_subtitle(data), x="weights of that layer removed", y="layer",
         alt=alt_layer_sensitivity(data), height=HEAD + (ROW if few else 18) * max(len(data.layers), 2),
@@ -113,9 +114,9 @@ def draw_layer_sensitivity(data: LayerSensitivity, colours: Palette) -> Plain:
 def _subtitle(data: LayerSensitivity) -> str:
     if data.dense is None:
         return ""
-    text = f"{percent(data.dense)} as it is"
+    text = f"In per cent; {percent(data.dense)} as it is"
     if data.n is not None and data.total is not None:
-        text += f"; on {'all ' if data.n == data.total else f'{count(data.n)} of '}{count(data.total)} test examples"
+        text += f", on {'all ' if data.n == data.total else f'{count(data.n)} of '}{count(data.total)} test examples"
     return text
 
 
