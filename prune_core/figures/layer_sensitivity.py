@@ -59,10 +59,10 @@ def layer_sensitivity_data(
         for key, values in found.items():
             values[i, j] = row[key]
     shown = np.sort(np.argsort(-weights, kind="stable")[:LIMIT])
+    accuracy, low, high, removed = (values[shown] for values in found.values())
     return LayerSensitivity(
-        tuple(names[i] for i in shown), tuple(shares), *(values[shown] for values in found.values()), weights[shown],
-        dense, n, total,
-    )  # fmt: skip
+        tuple(names[i] for i in shown), tuple(shares), accuracy, low, high, removed, weights[shown], dense, n, total
+    )
 
 
 def alt_layer_sensitivity(data: LayerSensitivity) -> str:
