@@ -113,7 +113,19 @@ from prune_core.pruning import (
     sparsity_of,
 )
 from prune_core.registry import register
-from prune_core.training import Control, Result, evaluate, load_checkpoint, restore_model, run, stream, sweep
+from prune_core.training import (
+    Control,
+    Result,
+    Sensitivity,
+    evaluate,
+    load_checkpoint,
+    restore_model,
+    run,
+    sensitivity_cells,
+    sensitivity_scan,
+    stream,
+    sweep,
+)
 
 if TYPE_CHECKING:
     from prune_core.jobs import Lab as Lab
@@ -206,6 +218,7 @@ __all__ = [
     "RunNotFoundError",
     "Schedule",
     "SeedNet",
+    "Sensitivity",
     "SmallCNN",
     "SnapshotEvent",
     "Spirals",
@@ -232,6 +245,8 @@ __all__ = [
     "register",
     "restore_model",
     "run",
+    "sensitivity_cells",
+    "sensitivity_scan",
     "sparsity_of",
     "stream",
     "sweep",

@@ -145,6 +145,12 @@ class Experiment(Settings):
             if self.prune.depends_on_layers:
                 self.prune.select(self.model.outline(info.shape, info.classes))
             self._check_teacher(self.prune)
+            if self.prune.scope == "sensitivity" and self.start is None and (share := self.prune.schedule(0)) > 0:
+                raise ConfigError(
+                    "Pruning.schedule must remove nothing at step 0 with scope 'sensitivity', because a network that "
+                    f"has not trained says nothing of its layers; got {share:g}. Remove later, or start from a "
+                    "checkpoint."
+                )
         return self
 
     def _check_teacher(self, prune: Pruning) -> None:

@@ -66,6 +66,7 @@ def choice_label(value: Any) -> str:
 
 LABELS = {
     "erk": "ERK",
+    "sensitivity": "by sensitivity",
     "sgd": "SGD",
     "adam": "Adam",
     "adamw": "AdamW",

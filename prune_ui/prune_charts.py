@@ -10,10 +10,12 @@ import numpy as np
 
 from prune_core.figures.accuracy_sparsity import accuracy_sparsity_data, draw_accuracy_sparsity
 from prune_core.figures.layer_bars import draw_layer_bars, layer_bars_data
+from prune_core.figures.layer_sensitivity import draw_layer_sensitivity, layer_sensitivity_data
 from prune_core.figures.mask_picture import draw_mask_picture, mask_picture_shares
 from prune_core.figures.weight_histogram import draw_weight_histogram, weight_histogram_counts
 from prune_core.figures.words import count
-from prune_core.jobs import PreviewReply
+from prune_core.jobs import PreviewReply, SensitivityScan
+from prune_core.training.sensitivity import sensitivity_table
 from prune_ui.chart import chart
 
 TALL, HIGH = 380, 340  # px
@@ -71,6 +73,22 @@ def mask(reply: PreviewReply) -> None:
     data = mask_picture_shares(picture.name, picture.mask.astype(np.float32) / 255, layer.shape)
     # the cells are rounded to 1/255: the counts say it exactly, as the other charts do
     _show("mask", HIGH, draw_mask_picture.plain(replace(data, sparsity=layer.sparsity)))
+
+
+def sensitivity(scan: SensitivityScan) -> None:
+    """Accuracy with each layer pruned alone, as far as it is measured: a place for every cell from the start."""
+    dense = scan.dense
+    figure = draw_layer_sensitivity.plain(
+        layer_sensitivity_data(
+            sensitivity_table(scan.cells),
+            scan.layers,
+            scan.request.sparsities,
+            dense=dense.accuracy if dense else None,
+            n=dense.n if dense else None,
+            total=dense.of if dense else None,
+        )
+    )
+    _show("sensitivity", int(figure["layout"]["height"]), figure)
 
 
 def _show(

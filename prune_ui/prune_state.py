@@ -72,7 +72,10 @@ def _closed(form: Form[Grain], path: str) -> dict[str, str]:
 def scopes() -> dict[Scope, str]:
     """Every scope, and why it cannot be had with what else is chosen; "" where it can."""
     criterion = Criterion.registry[CRITERION.get()].cls()
-    return {scope: _against(criterion, scope, grain()) for scope in get_args(Scope)}
+    found = {scope: _against(criterion, scope, grain()) for scope in get_args(Scope)}
+    if KIND.get() != RUNS:
+        found["sensitivity"] = "measures the loss on training examples, which a run has"
+    return found
 
 
 def _against(criterion: Criterion, scope: Scope, granularity: Granularity) -> str:
@@ -131,7 +134,7 @@ def open_link() -> None:
         "model": torchvision_names(),
         "weights": ("random", "pretrained"),
         "criterion": criteria(),
-        "scope": get_args(Scope),
+        "scope": scopes(),
     }
     for name, key in TEXTS.items():
         if (value := params.get(name)) is not None and (name == "layer" or value in known[name]):

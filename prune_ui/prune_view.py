@@ -12,7 +12,7 @@ from prune_core.jobs import Cost, PreviewReply
 from prune_core.models.torchvision_models import torchvision_names
 from prune_core.pruning import Criterion, Weights
 from prune_ui import prune_charts as charts
-from prune_ui import prune_curve, prune_tune
+from prune_ui import prune_curve, prune_sensitivity, prune_tune
 from prune_ui import prune_state as state
 from prune_ui.fields import choice_label
 from prune_ui.naming import GRANULARITY, in_text, part_label
@@ -62,9 +62,10 @@ def panel() -> None:
         offered = [scope for scope, why in scopes.items() if not why]
         if state.SCOPE.get() not in offered:
             state.SCOPE.set(offered[0])
-        st.segmented_control(
-            "Scope", offered, key=state.SCOPE.name, required=True, format_func=choice_label,
-            help="Compare all weights with each other, the same share of every layer, or more of large ones (ERK).",
+        st.selectbox(
+            "Scope", offered, key=state.SCOPE.name, format_func=choice_label,
+            help="Compare all weights with each other, the same share of every layer, more of large ones (ERK), or of "
+            "each as much as raises the loss on training examples equally (by sensitivity).",
         )  # fmt: skip
         not_offered({choice_label(scope): why for scope, why in scopes.items()})
         state.grain_form().part("granularity")
@@ -129,6 +130,7 @@ def _page(growing: bool) -> None:
     more = _pictures(source, reply)
     if source.run:
         prune_tune.fine_tune(source, reply)
+    more |= prune_sensitivity.section(source, reply)
     state.keep_link(source)
     if growing != more:
         GROWING.set(more)
@@ -152,7 +154,8 @@ def _answer(source: Source, place: st.delta_generator.DeltaGenerator) -> Preview
     if before is not None and before[1] == question:  # the curve has grown, nothing else
         return before[2]
     if before is None or before[0] != of:  # a model that the worker does not hold yet may take seconds
-        with place, st.spinner(f"Loading {source.name} ...", show_time=True):
+        what = "Measuring what each layer bears" if state.SCOPE.get() == "sensitivity" else f"Loading {source.name}"
+        with place, st.spinner(f"{what} ...", show_time=True):
             reply = state.ask(request)
     else:
         reply = state.ask(request)

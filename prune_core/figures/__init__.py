@@ -17,6 +17,11 @@ from prune_core.figures.gradient_histogram import (
 )
 from prune_core.figures.gradient_norm import alt_gradient_norm, draw_gradient_norm, gradient_norm_data
 from prune_core.figures.layer_bars import alt_layer_bars, draw_layer_bars, layer_bars_data
+from prune_core.figures.layer_sensitivity import (
+    alt_layer_sensitivity,
+    draw_layer_sensitivity,
+    layer_sensitivity_data,
+)
 from prune_core.figures.loss_accuracy import alt_loss_accuracy, draw_loss_accuracy, loss_accuracy_data, wilson
 from prune_core.figures.mask_picture import alt_mask_picture, draw_mask_picture, mask_picture_data, mask_picture_shares
 from prune_core.figures.overlay import alt_overlay, draw_overlay, overlay_data
@@ -43,6 +48,7 @@ __all__ = [
     "alt_gradient_histogram",
     "alt_gradient_norm",
     "alt_layer_bars",
+    "alt_layer_sensitivity",
     "alt_loss_accuracy",
     "alt_mask_picture",
     "alt_overlay",
@@ -56,6 +62,7 @@ __all__ = [
     "draw_gradient_histogram",
     "draw_gradient_norm",
     "draw_layer_bars",
+    "draw_layer_sensitivity",
     "draw_loss_accuracy",
     "draw_mask_picture",
     "draw_overlay",
@@ -65,6 +72,7 @@ __all__ = [
     "gradient_norm_data",
     "idea_of",
     "layer_bars_data",
+    "layer_sensitivity_data",
     "loss_accuracy_data",
     "mask_picture_data",
     "mask_picture_shares",

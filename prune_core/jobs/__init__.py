@@ -1,9 +1,11 @@
 """Jobs: runs in worker processes of a detached engine, and previews of pruned models."""
 
+from prune_core.jobs.cells import ScanRequest
 from prune_core.jobs.handle import RunHandle
 from prune_core.jobs.lab import Lab
 from prune_core.jobs.preview import Curve, SupersededError
-from prune_core.jobs.question import Cost, LayerPicture, LayerView, PreviewReply, PreviewRequest
+from prune_core.jobs.question import Cost, LayerPicture, LayerView, PreviewReply, PreviewRequest, ScanningError
+from prune_core.jobs.scan import SensitivityScan
 
 __all__ = [
     "Cost",
@@ -14,5 +16,8 @@ __all__ = [
     "PreviewReply",
     "PreviewRequest",
     "RunHandle",
+    "ScanRequest",
+    "ScanningError",
+    "SensitivityScan",
     "SupersededError",
 ]

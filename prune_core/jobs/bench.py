@@ -7,6 +7,7 @@ import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -17,34 +18,40 @@ from prune_core.data.cache import Cache
 from prune_core.errors import ConfigError, LabError, UnknownNameError
 from prune_core.jobs.question import Cost, LayerPicture, LayerView, PreviewReply, PreviewRequest
 from prune_core.jobs.scored import MOST, Scored
+from prune_core.jobs.slices import SlicedScan
 from prune_core.jobs.worker import store
 from prune_core.measuring import MacCount, macs
-from prune_core.pruning import Criterion, Granularity, Masks, Weights, apply_masks_, prunable
+from prune_core.pruning import Criterion, Granularity, Masks, WeightIndex, Weights, apply_masks_, prunable
 from prune_core.pruning.evidence import Evidence
 from prune_core.pruning.index import Histogram
 from prune_core.pruning.quiet import normalised
+from prune_core.pruning.sensitivity import check_scan
+from prune_core.pruning.tolerance import LossCurve
 from prune_core.seeding import generator
 from prune_core.tracking import checkpoint_path
 from prune_core.training import Evaluation, evaluate, load_checkpoint, restore_model
 from prune_core.training.recalibrate import recalibrate_
+from prune_core.training.sensitivity import RECALIBRATED, drawn
 
 WEIGHTS = 200_000_000  # of all models in memory together: 0.8 GB, and twice that for their indices
 REPLIES = 512
 PROBE = 256  # test examples that a first look at the speed takes
-RECALIBRATED = 512  # training examples that batch normalisation is measured anew on
 PICTURE = 64  # rows and columns of a mask picture, at most
 IMAGENET = ((3, 224, 224), 1000)  # what a model without data is built for
 
 log = logging.getLogger("prune_core.jobs")
 
 
-def preview(store_url: str, request: PreviewRequest) -> PreviewReply | LabError:
-    """Answer ``request``; what is wrong with it comes back as a LabError, which is a sentence and no failure."""
+def preview(store_url: str, request: PreviewRequest, patience_s: float = math.inf) -> PreviewReply | LabError:
+    """Answer ``request``; what is wrong with it comes back as a LabError, which is a sentence and no failure.
+
+    So does a ScanningError where layers have to be scanned first and that takes over ``patience_s``: ask again.
+    """
     began = time.perf_counter()
     try:
-        key = _source_key(store_url, request)
+        key = source_key(store_url, request)
         model = _models.get(key, lambda: Loaded(store_url, request))
-        return _replies.get((key, request.model_dump_json()), lambda: model.answer(request, began))
+        return _replies.get((key, request.model_dump_json()), lambda: model.answer(request, began, patience_s))
     except LabError as error:
         return error
     except Exception as error:
@@ -85,19 +92,22 @@ class Loaded:
         self.size = sum(w.numel() for w in self.weights.values())
         self._gone = {name: int((~self.keep[name]).sum()) if name in self.keep else 0 for name in self.weights}
         self._scores: Cache[Scored] = Cache(2)
+        self._scans: Cache[SlicedScan] = Cache(2)
         self._bytes = sum(t.numel() * t.element_size() for t in self.model.state_dict().values())
         self._macs = self._count(shape)
         self._normalised = bool(normalised(self.model))
         self._samples: dict[float, int] = {}
         self._dense: dict[int, Evaluation] = {}
 
-    def answer(self, request: PreviewRequest, began: float) -> PreviewReply:
+    def answer(self, request: PreviewRequest, began: float, patience_s: float) -> PreviewReply:
         """Look up what goes, make masks only where they are looked at or measured."""
         scored = self._scored(request.criterion, request.granularity, request.seed)
         index, weights = scored.index, {name: self.weights[name] for name in scored.scores}
         layer = request.layer or max(weights, key=lambda name: weights[name].numel())
         if layer not in weights:
             raise UnknownNameError("prunable layer", layer, weights)
+        if request.scope == "sensitivity" and isinstance(index, WeightIndex) and index.curves is None:
+            index.curves = self._scan(request.criterion, scored.scores, request.seed, patience_s)
         sparsity = request.sparsity or 0.0
         if request.threshold is not None:
             sparsity = index.sparsity_for(request.threshold, request.scope, layer)
@@ -141,8 +151,8 @@ class Loaded:
         def make() -> Scored:
             groups = granularity.groups(self.model, self.weights)
             weights = self.weights if groups is None else {name: self.weights[name] for name in groups.names}
-            data, draw = self.data, generator(seed, "masks")
-            batches = None if data is None else lambda n: data.drawn(n, generator(seed, "scoring", 0))
+            batches = None if self.data is None else partial(drawn, self.data, seed)
+            draw = generator(seed, "masks")
             at = Evidence(weights, model=self.model, masks=self.keep, generator=draw, batches=batches)
             return Scored.of(criterion, at, groups)
 
@@ -151,6 +161,17 @@ class Loaded:
                 f"{type(criterion).__name__} removes in rounds, anew for every sparsity: see it on Train."
             )
         return self._scores.get((criterion.model_dump_json(), granularity.model_dump_json(), seed), make)
+
+    def _scan(
+        self, criterion: Criterion, scores: Mapping[str, Tensor], seed: int, patience_s: float
+    ) -> dict[str, LossCurve]:
+        """What each layer costs in loss, on training examples; goes on where the last question's patience ended."""
+        if self.data is None:
+            raise ConfigError("Scope 'sensitivity' measures the loss on training examples: this model has no data.")
+        check_scan(criterion)
+        at = Evidence(self.weights, model=self.model, masks=self.keep, batches=partial(drawn, self.data, seed))
+        scan = self._scans.get((criterion.model_dump_json(), seed), lambda: SlicedScan(at, scores))
+        return scan.advance(patience_s)
 
     def _picture(self, name: str, mask: Tensor, everything: Histogram) -> LayerPicture:
         low, high = float(everything.edges[0]), float(everything.edges[-1])
@@ -246,7 +267,7 @@ _models = Shelf(WEIGHTS)
 _replies: Cache[PreviewReply] = Cache(REPLIES)
 
 
-def _source_key(store_url: str, request: PreviewRequest) -> Hashable:
+def source_key(store_url: str, request: PreviewRequest) -> Hashable:
     """What decides the weights; a run's checkpoint is another source every time it is written."""
     if not request.run:
         assert request.model is not None, "checked by PreviewRequest"

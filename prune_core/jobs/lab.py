@@ -7,20 +7,25 @@ import os
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pandas as pd
 from distributed import Client
 
+from prune_core.data import DataSource
 from prune_core.errors import ConfigError, EngineError
 from prune_core.experiment import Experiment
 from prune_core.jobs import cluster, local, place
+from prune_core.jobs.cells import ScanRequest
 from prune_core.jobs.handle import RunHandle
 from prune_core.jobs.place import EngineFile, Place
 from prune_core.jobs.preview import Curve, Previews
 from prune_core.jobs.question import PreviewReply, PreviewRequest
+from prune_core.jobs.scan import SensitivityScan
+from prune_core.models import ModelSource
 from prune_core.tracking import Store, store_url
 from prune_core.tracking import home as default_home
+from prune_core.training import Cell
 
 T = TypeVar("T")
 
@@ -108,6 +113,30 @@ class Lab:
         """Start measuring ``request`` at each sparsity in turn; sliders go first. Ask the Curve for what is there."""
         points = list(sparsities)
         return self._call(lambda client: Curve(client, self.store.url, request, points))
+
+    def sensitivity(
+        self,
+        of: str | RunHandle | ModelSource | ScanRequest,
+        *,
+        data: DataSource | None = None,
+        known: Iterable[Cell] = (),
+        **settings: Any,
+    ) -> SensitivityScan:
+        """Start measuring each layer pruned alone, spread over the workers that have no run; returns at once.
+
+        ``of`` is a run, its id, or a model with ``data``; ``settings`` are ScanRequest's: criterion, sparsities,
+        recalibrate, examples, seed. Iterate over the scan, or ask it for ``cells`` and ``seconds_left``; ``cancel``
+        ends it. ``known`` cells are not measured again. Raises ConfigError for settings out of bounds.
+        """
+        if isinstance(of, ScanRequest):
+            request = of.replace(**settings) if settings else of
+        elif isinstance(of, ModelSource):
+            request = ScanRequest(model=of, data=data, **settings)
+        else:
+            run_id = of.id if isinstance(of, RunHandle) else of
+            self.store.run(run_id)  # says so if there is no such run
+            request = ScanRequest(run=run_id, **settings)
+        return SensitivityScan(self._call, self.store.url, request, known)
 
     # --- the engine ---------------------------------------------------------------------------------------------------
     def attach(self) -> Lab:

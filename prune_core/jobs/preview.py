@@ -6,6 +6,7 @@ worker process that keeps models in memory, sliders first.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -15,8 +16,9 @@ from distributed import CancelledError, Client, Future, KilledWorker
 
 from prune_core.errors import EngineError, LabError
 from prune_core.jobs.bench import preview
-from prune_core.jobs.question import PreviewReply, PreviewRequest
+from prune_core.jobs.question import PreviewReply, PreviewRequest, ScanningError
 
+SLICE_S = 0.3  # of a scan, between which another visitor's slider is answered
 SLIDER, CURVE = 10, -10  # Dask's priorities: higher goes first, and training stands at 0 on workers of its own
 
 
@@ -32,9 +34,18 @@ class Previews:
         self._newest: dict[str, Future[Any]] = {}
 
     def one(self, client: Client, store: str, request: PreviewRequest, session: str, timeout: float) -> PreviewReply:
-        """Ask, wait, answer; a worker that died meanwhile is asked again once."""
+        """Ask, wait, answer; a worker that died meanwhile is asked again once, one that scans until it is through."""
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                return self._once(client, store, request, session, max(deadline - time.monotonic(), 0.0))
+            except ScanningError:
+                if time.monotonic() > deadline:
+                    raise
+
+    def _once(self, client: Client, store: str, request: PreviewRequest, session: str, timeout: float) -> PreviewReply:
         for attempt in (1, 2):
-            future = _submit(client, store, request, SLIDER)
+            future = _submit(client, store, request, SLIDER, SLICE_S)
             if session:
                 with self._lock:
                     older, self._newest[session] = self._newest.get(session), future
@@ -103,11 +114,14 @@ class Curve:
                 future.cancel()
 
 
-def _submit(client: Client, store: str, request: PreviewRequest, priority: int) -> Future[Any]:
+def _submit(
+    client: Client, store: str, request: PreviewRequest, priority: int, patience_s: float = math.inf
+) -> Future[Any]:
     return client.submit(
         preview,
         store,
         request,
+        patience_s,
         key=f"preview-{time.time_ns():x}-{threading.get_ident():x}",
         resources={"preview": 1},
         priority=priority,

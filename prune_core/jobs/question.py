@@ -8,11 +8,15 @@ import numpy as np
 from pydantic import model_validator
 
 from prune_core.data import DataSource
-from prune_core.errors import ConfigError
+from prune_core.errors import ConfigError, EngineError
 from prune_core.models import ModelSource
 from prune_core.pruning import Criterion, Granularity, Magnitude, Scope, Weights, check_together
 from prune_core.settings import Settings, setting
 from prune_core.training import Evaluation
+
+
+class ScanningError(EngineError):
+    """The layers are still being scanned for the scope "sensitivity"; the next question goes on with it."""
 
 
 class PreviewRequest(Settings):
@@ -29,7 +33,8 @@ class PreviewRequest(Settings):
     criterion: Criterion = setting(Magnitude(), help="How much a weight matters; the lowest are removed first.")
     scope: Scope = setting(
         "global",
-        help="Compare all weights with each other, within each layer, or as its shape says ('erk').",
+        help="Compare all weights with each other, within each layer, as its shape says ('erk'), or as each raises the "
+        "loss ('sensitivity').",
     )
     granularity: Granularity = setting(Weights(), help="What goes at once: single weights, or groups of them.")
     sparsity: float | None = setting(None, ge=0, lt=1, help="Share of the prunable weights to remove.")

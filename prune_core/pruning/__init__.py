@@ -39,7 +39,10 @@ from prune_core.pruning.prunable import prunable
 from prune_core.pruning.prune import prune_
 from prune_core.pruning.regrowth import SET, Exchange, Regrowth, RigL, StraightThrough
 from prune_core.pruning.schedules import Cubic, Gradual, Iterative, Linear, OneShot, Schedule
-from prune_core.pruning.settings import Pruning, check_together
+from prune_core.pruning.sensitivity import scan_curves
+from prune_core.pruning.settings import Pruning
+from prune_core.pruning.together import check_together
+from prune_core.pruning.tolerance import LossCurve, allocate_by_loss
 
 __all__ = [
     "LAMP",
@@ -65,6 +68,7 @@ __all__ = [
     "Iterative",
     "L2Norm",
     "Linear",
+    "LossCurve",
     "Magnitude",
     "Masks",
     "Movement",
@@ -85,6 +89,7 @@ __all__ = [
     "WeightIndex",
     "Weights",
     "allocate",
+    "allocate_by_loss",
     "apply_masks_",
     "check_together",
     "choose_masks",
@@ -93,6 +98,7 @@ __all__ = [
     "one_batch",
     "prunable",
     "prune_",
+    "scan_curves",
     "score",
     "sparsity_of",
 ]

@@ -6,8 +6,11 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
+from prune_core.errors import ConfigError
+from prune_core.pruning.tolerance import LossCurve, allocate_by_loss
+
 Shapes = Mapping[str, tuple[int, ...]]
-ByLayer = Literal["layer", "erk"]
+ByLayer = Literal["layer", "erk", "sensitivity"]
 
 
 def allocate(
@@ -16,6 +19,7 @@ def allocate(
     gone: Mapping[str, int] | None = None,
     scope: ByLayer = "erk",
     ratios: Mapping[str, float] | None = None,
+    curves: Mapping[str, LossCurve] | None = None,
 ) -> dict[str, int]:
     """Weights removed from each layer, those that are ``gone`` already among them.
 
@@ -26,12 +30,18 @@ def allocate(
     sum of its sides over their product, kernels included, and at most 1, so that large layers give up more (Mocanu et
     al. 2018, arXiv:1707.04780; Evci et al. 2020, arXiv:1911.11134). Where more is gone from a layer it stays gone, and
     the others keep more instead, in the same proportion; the total is higher only where more is gone in all.
+
+    "sensitivity": ``round(sparsity * n)`` in all, so that every layer alone would cost the same rise of the loss, by
+    its curve in ``curves``: see ``allocate_by_loss``. Raises ConfigError for layers without curves, or of other sizes.
     """
     sizes = {name: math.prod(shape) for name, shape in shapes.items()}
     gone = dict.fromkeys(sizes, 0) | dict(gone or {})
     if scope == "layer":
         ratios = ratios or {}
         return {name: max(round(ratios.get(name, sparsity) * n), gone[name]) for name, n in sizes.items()}
+    if scope == "sensitivity":
+        wanted = max(round(sparsity * sum(sizes.values())), sum(gone.values()))
+        return allocate_by_loss(_check_curves(sizes, curves), wanted, gone)
     return _by_shape(shapes, sizes, sparsity, gone)
 
 
@@ -96,3 +106,14 @@ def _by_shape(shapes: Shapes, sizes: dict[str, int], sparsity: float, gone: dict
         excess = sum(removed.values()) - wanted
         removed[name] -= min(max(excess, 0), removed[name] - gone[name])
     return removed
+
+
+def _check_curves(sizes: dict[str, int], curves: Mapping[str, LossCurve] | None) -> dict[str, LossCurve]:
+    """The curves of the layers, in their order."""
+    if curves is None:
+        raise ConfigError("Scope 'sensitivity' needs the layers' curves of the loss, which a scan makes: see prune_.")
+    for name, n in sizes.items():
+        if name not in curves or curves[name].removed[-1] != n:
+            found = f"one of {curves[name].removed[-1]}" if name in curves else "none"
+            raise ConfigError(f"Layer {name!r} needs a curve up to its {n} weights, got {found}; scan this model.")
+    return {name: curves[name] for name in sizes}

@@ -16,6 +16,7 @@ from prune_core.errors import ConfigError
 from prune_core.pruning.allocation import allocate
 from prune_core.pruning.masks import Scope, check_mask, check_sparsity, comparable, count_kept
 from prune_core.pruning.select import NAN
+from prune_core.pruning.tolerance import LossCurve
 
 Floats = npt.NDArray[Any]
 
@@ -35,8 +36,9 @@ class WeightIndex:
     """The scores of a model, sorted once (about 40 ns a weight); then any sparsity is answered within a millisecond.
 
     ``scores`` are a criterion's, of the weights' names and shapes; |w| unless given. Entries that ``keep`` has as False
-    were removed earlier and go first. What it says is exactly what ``make_masks`` does, ties included. It copies: later
-    changes of the weights do not show. Raises ConfigError for no weights, a score that is nan and unfitting masks.
+    were removed earlier and go first. ``curves`` are for the scope "sensitivity" and may be set later. What it says is
+    exactly what ``make_masks`` does, ties included. It copies: later changes of the weights do not show. Raises
+    ConfigError for no weights, a score that is nan and unfitting masks.
     """
 
     def __init__(
@@ -44,12 +46,14 @@ class WeightIndex:
         weights: Mapping[str, Tensor],
         scores: Mapping[str, Tensor] | None = None,
         keep: Mapping[str, Tensor] | None = None,
+        curves: Mapping[str, LossCurve] | None = None,
     ) -> None:
         if not weights:
             raise ConfigError("An index needs at least one weight, got none; this model has nothing to prune.")
         self.shapes = {name: tuple(w.shape) for name, w in weights.items()}
         self.sizes = {name: w.numel() for name, w in weights.items()}
         self.total = sum(self.sizes.values())
+        self.curves = curves
         self._gone = dict.fromkeys(weights, 0)  # removed earlier: minus infinity below, so that they go first
         self._sorted: dict[str, Floats] = {}
         self._histograms: dict[str, Histogram] = {}
@@ -83,7 +87,7 @@ class WeightIndex:
         """How many weights of each layer are gone at ``sparsity``, those removed earlier included."""
         left = self._wanted(sparsity)
         if scope != "global":
-            return allocate(self.shapes, sparsity, self._gone, scope)
+            return allocate(self.shapes, sparsity, self._gone, scope, curves=self.curves)
         if left == 0:
             return dict.fromkeys(self.sizes, 0)
         threshold = self._kth(left)
@@ -109,7 +113,7 @@ class WeightIndex:
         low, high = 0.0, 1.0  # what a layer gives up rises with the whole
         for _ in range(40):
             middle = (low + high) / 2
-            if allocate(self.shapes, middle)[layer] < share * self.sizes[layer]:
+            if allocate(self.shapes, middle, None, scope, curves=self.curves)[layer] < share * self.sizes[layer]:
                 low = middle
             else:
                 high = middle

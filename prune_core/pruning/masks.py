@@ -15,9 +15,10 @@ from prune_core.pruning.granularity import Groups
 from prune_core.pruning.granularity.groups import pick
 from prune_core.pruning.scores import AbsoluteValues
 from prune_core.pruning.select import NAN, Part, keep_highest
+from prune_core.pruning.tolerance import LossCurve
 
 Masks = dict[str, Tensor]
-Scope = Literal["global", "layer", "erk"]
+Scope = Literal["global", "layer", "erk", "sensitivity"]
 
 
 @torch.no_grad()
@@ -28,14 +29,16 @@ def make_masks(
     keep: Mapping[str, Tensor] | None = None,
     ratios: Mapping[str, float] | None = None,
     groups: Groups | None = None,
+    curves: Mapping[str, LossCurve] | None = None,
 ) -> Masks:
     """Mark the lowest ``sparsity`` share of entries for removal.
 
     Exactly ``round(sparsity * n)`` go in each group: all layers together ("global") or every layer for itself
-    ("layer"). With "erk" as many go in all, and ``allocate`` says from where. Of equal scores the first in the model
-    goes first, so the realised sparsity never depends on ties. ``keep`` holds masks of earlier removals: what is False
-    there stays removed and counts, so masks only ever shrink; where more is gone already than asked for, nothing
-    changes. ``ratios`` names layers that lose another share than ``sparsity`` ("layer" only).
+    ("layer"). With "erk" and "sensitivity" as many go in all, and ``allocate`` says from where. Of equal scores the
+    first in the model goes first, so the realised sparsity never depends on ties. ``keep`` holds masks of earlier
+    removals: what is False there stays removed and counts, so masks only ever shrink; where more is gone already than
+    asked for, nothing changes. ``ratios`` names layers that lose another share than ``sparsity`` ("layer" only),
+    ``curves`` is what ``scan_curves`` measured ("sensitivity" only, which needs it).
 
     With ``groups`` whose weights go together, every weight has its group's score, and as many groups go as come nearest
     to those counts, of two that are equally near the even number. Where of every group only some may go, they are the
@@ -64,7 +67,7 @@ def make_masks(
         total = round(sparsity * sum(s.numel() for s in raw.values()))
         wanted = [(tuple(raw), total - sum(gone.values()))]
     else:
-        by_layer = allocate(shapes, sparsity, gone, scope, ratios)
+        by_layer = allocate(shapes, sparsity, gone, scope, ratios, curves)
         wanted = [((name,), by_layer[name] - gone[name]) for name in raw]
     masks: Masks = {}
     for names, remove in wanted:

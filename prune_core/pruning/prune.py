@@ -11,9 +11,12 @@ from prune_core.errors import ConfigError
 from prune_core.pruning.choose import choose_masks
 from prune_core.pruning.criteria import Criterion, Magnitude
 from prune_core.pruning.evidence import Evidence, one_batch
-from prune_core.pruning.granularity import Granularity, Groups
+from prune_core.pruning.granularity import Granularity, Groups, Weights
 from prune_core.pruning.masks import Masks, Scope, apply_masks_, make_masks
 from prune_core.pruning.prunable import prunable
+from prune_core.pruning.sensitivity import check_scan, scan_curves
+from prune_core.pruning.together import check_together
+from prune_core.pruning.tolerance import LossCurve
 from prune_core.seeding import generator
 
 
@@ -35,11 +38,15 @@ def prune_(
     ``apply_masks_`` after every update keeps removed weights at 0.
 
     ``criterion`` is Magnitude() unless given; ``batch`` (inputs, class indices) is for those that look at data, all of
-    it, in the mode that the model is in; ``seed`` for those that draw. ``granularity`` removes groups of weights
-    instead of single ones; layers in which it finds none stay dense and do not count. Raises ConfigError for a model
-    without prunable weights, a sparsity outside [0, 1), a batch that is missing and a criterion that follows training.
+    it, in the mode that the model is in, and for the scope "sensitivity", whose scan measures the loss on it: give
+    training examples. ``seed`` is for those that draw. ``granularity`` removes groups of weights instead of single
+    ones; layers in which it finds none stay dense and do not count. Raises ConfigError for a model without prunable
+    weights, a sparsity outside [0, 1), a batch that is missing, a criterion that follows training, and for criterion,
+    scope and granularity that do not go together.
     """
     criterion = Magnitude() if criterion is None else criterion
+    granularity = Weights() if granularity is None else granularity
+    check_together(criterion, scope, granularity)
     found = prunable(model)
     if not found:
         raise ConfigError(
@@ -47,7 +54,7 @@ def prune_(
             "attention or recurrent layers."
         )
     weights = {name: w.detach() for name, w in found.items()}
-    groups = granularity.groups(model, weights) if granularity is not None else None
+    groups = granularity.groups(model, weights)
     if groups is not None:
         weights = {name: weights[name] for name in groups.names}
     draw = generator(seed, "masks")
@@ -56,16 +63,25 @@ def prune_(
     def look(so_far: Mapping[str, Tensor]) -> Evidence:
         return Evidence(weights, model=model, batches=batches, masks=so_far, generator=draw)
 
-    made = choose_masks(criterion, sparsity, partial(_select, scope, groups), look, masks, groups)
+    curves = None
+    if scope == "sensitivity":
+        check_scan(criterion)
+        if batch is None:
+            raise ConfigError("Scope 'sensitivity' measures the loss on data: give batch=(inputs, class indices).")
+        at = look(masks or {})
+        curves = scan_curves(at, criterion.score(at))
+        draw.manual_seed(draw.initial_seed())  # what is scored next is what was scanned
+    made = choose_masks(criterion, sparsity, partial(_select, scope, curves, groups), look, masks, groups)
     apply_masks_(weights, made)
     return made
 
 
 def _select(
     scope: Scope,
+    curves: Mapping[str, LossCurve] | None,
     groups: Groups | None,
     scores: Mapping[str, Tensor],
     sparsity: float,
     keep: Mapping[str, Tensor] | None,
 ) -> Masks:
-    return make_masks(scores, sparsity, scope, keep=keep, groups=groups)
+    return make_masks(scores, sparsity, scope, keep=keep, curves=curves, groups=groups)

@@ -19,6 +19,8 @@ from prune_core.pruning.masks import Scope
 from prune_core.pruning.prunable import prunable
 from prune_core.pruning.regrowth import Regrowth
 from prune_core.pruning.schedules import Cubic, Schedule
+from prune_core.pruning.sensitivity import check_scan
+from prune_core.pruning.together import check_together
 from prune_core.registry import Registered
 from prune_core.settings import Settings, setting
 
@@ -33,7 +35,8 @@ class Pruning(Settings):
     scope: Scope = setting(
         "global",
         help="Compare all weights with each other; or remove the same share of every layer ('layer'), or more of large "
-        "layers than of small ones by a formula of their shape ('erk', Erdős–Rényi kernel).",
+        "layers than of small ones by a formula of their shape ('erk', Erdős–Rényi kernel), or of each layer as much "
+        "as raises the loss equally, by a scan at the first removal ('sensitivity').",
     )
     granularity: Granularity = setting(Weights(), help="What goes at once: single weights, or groups of them.")
     schedule: Schedule = setting(Cubic(), help="How the share removed grows during training.")
@@ -85,6 +88,8 @@ class Pruning(Settings):
                 f"Pruning.layer_sparsity needs scope 'layer', where every layer has a share of its own, "
                 f"got scope {self.scope!r}."
             )
+        if self.scope == "sensitivity":
+            check_scan(self.criterion)
         return self
 
     @property
@@ -136,6 +141,11 @@ class Pruning(Settings):
     def check_axes(self) -> None:
         """Raise ConfigError where criterion, scope, granularity and regrowth do not go together at all."""
         check_together(self.criterion, self.scope, self.granularity)
+        if self.scope == "sensitivity" and self.regrow is not None and self.regrow.keeps_values:
+            raise ConfigError(
+                f"Pruning.scope must not be 'sensitivity' with {type(self.regrow).__name__}, which moves all weights "
+                f"after the scan; got {self.scope!r}."
+            )
         exchanges = self.regrow is not None and not self.regrow.keeps_values
         if exchanges and not isinstance(self.granularity, Weights):
             raise ConfigError(
@@ -222,21 +232,6 @@ class Pruning(Settings):
                 )
             found |= dict.fromkeys(hits, share * min(sparsity / final, 1.0) if final else 0.0)
         return found
-
-
-def check_together(criterion: Criterion, scope: Scope, granularity: Granularity) -> None:
-    """Raise ConfigError where the three do not go together, whatever the model and the schedule."""
-    grain = type(granularity).__name__
-    if granularity.most < 1 and scope not in ("global", "layer"):
-        raise ConfigError(
-            f"Pruning.scope must be 'global' or 'layer' with {grain}, which gives every layer the same limit; got "
-            f"{scope!r}."
-        )
-    if granularity.whole_outputs and criterion.within_outputs:
-        raise ConfigError(
-            f"Pruning.granularity must not remove whole outputs with {type(criterion).__name__}, which compares the "
-            f"weights of one output with each other; got {grain}, choose Weights, NofM or Blocks."
-        )
 
 
 def _matches(pattern: str, names: list[str]) -> list[str]:

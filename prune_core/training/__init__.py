@@ -4,18 +4,23 @@ from prune_core.training.checkpoint import Checkpoint, load_checkpoint, restore_
 from prune_core.training.control import Control, check_intervention
 from prune_core.training.evaluate import Evaluation, evaluate, wilson
 from prune_core.training.run import Result, run, sweep
+from prune_core.training.sensitivity import Cell, Sensitivity, sensitivity_cells, sensitivity_scan
 from prune_core.training.stream import stream
 
 __all__ = [
+    "Cell",
     "Checkpoint",
     "Control",
     "Evaluation",
     "Result",
+    "Sensitivity",
     "check_intervention",
     "evaluate",
     "load_checkpoint",
     "restore_model",
     "run",
+    "sensitivity_cells",
+    "sensitivity_scan",
     "stream",
     "sweep",
     "wilson",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from functools import partial
 
 import numpy as np
@@ -14,9 +15,11 @@ from prune_core.events import WEIGHT_BINS, MaskEvent
 from prune_core.experiment import Experiment
 from prune_core.pruning import Masks, Pruning, apply_masks_, make_masks, prunable
 from prune_core.pruning.choose import choose_masks
-from prune_core.pruning.evidence import Batch, Evidence
+from prune_core.pruning.evidence import Evidence
 from prune_core.pruning.masks import count_kept
 from prune_core.pruning.regrowth import Exchange, exchange
+from prune_core.pruning.sensitivity import scan_curves
+from prune_core.pruning.tolerance import LossCurve
 from prune_core.seeding import generator
 from prune_core.training.binning import bin_counts, chosen, edges_of
 from prune_core.training.flat import FlatModel
@@ -56,6 +59,7 @@ class RunMasks:
         self._unmasked: Tensor | None = None  # (n,) the gradient before masking, at a step after which weights grow
         self._lost = torch.zeros_like(flat.weights) if self._exchange else None  # (n,) values of what went
         self._movement = torch.zeros_like(flat.weights) if follows else None  # (n,) minus the sum of w·g so far
+        self._curves: dict[str, LossCurve] | None = None  # of the scan at the first removal (scope "sensitivity")
 
     @property
     def active(self) -> bool:
@@ -93,9 +97,11 @@ class RunMasks:
         if self._reached(target):
             return None
         weights = {name: w.detach() for name, w in self.weights.items()}
-        masks = choose_masks(
-            self.pruning.criterion, target, self._select, partial(self._look, weights, step), self.masks, self.groups
-        )
+        look = partial(self._look, weights, step)
+        if self.pruning.scope == "sensitivity" and self._curves is None:
+            at = look(self.masks)
+            self._curves = scan_curves(at, self.pruning.criterion.score(at))
+        masks = choose_masks(self.pruning.criterion, target, self._select, look, self.masks, self.groups)
         if self.active and all(count_kept(mask) == self.kept.get(name) for name, mask in masks.items()):
             return None  # the next group would take it further away
         self.thresholds = {}
@@ -191,7 +197,9 @@ class RunMasks:
     def _select(self, scores: Mapping[str, Tensor], target: float, keep: Mapping[str, Tensor] | None) -> Masks:
         assert self.pruning is not None, "only a run that prunes selects"
         ratios = self.pruning.ratios(self.weights, target)
-        return make_masks(scores, target, self.pruning.scope, keep=keep, ratios=ratios, groups=self.groups)
+        return make_masks(
+            scores, target, self.pruning.scope, keep=keep, ratios=ratios, groups=self.groups, curves=self._curves
+        )
 
     def _reached(self, target: float) -> bool:
         """Whether as much as ``target`` asks for is gone."""
@@ -210,13 +218,10 @@ class RunMasks:
         if self._movement is not None:
             movement = {name: self._movement[self._flat.span(name)].view(w.shape) for name, w in weights.items()}
         return Evidence(
-            weights, model=self._flat.model, batches=partial(self._examples, step), masks=masks, generator=draw,
+            weights, model=self._flat.model, masks=masks, generator=draw,
+            batches=lambda n: self._data.drawn(n, generator(self._seed, "scoring", step)),  # shifts no other draw
             movement=movement, shape=self._data.info.shape,
         )  # fmt: skip
-
-    def _examples(self, step: int, n: int) -> Iterator[Batch]:
-        """``n`` training examples, drawn by the seed and the step: no other draw is shifted by these."""
-        return self._data.drawn(n, generator(self._seed, "scoring", step))
 
     @torch.no_grad()
     def follow_(self) -> None:
@@ -251,6 +256,7 @@ class RunMasks:
             "lost": self._lost,
             "dense": self._flat.moved.detach() if self._through else None,
             "changed_at": self.changed_at,
+            "curves": {name: asdict(curve) for name, curve in (self._curves or {}).items()},
         }
 
     def load_state_dict(self, state: dict[str, object]) -> None:
@@ -265,6 +271,8 @@ class RunMasks:
             self._lost.copy_(state["lost"])  # type: ignore[arg-type]
         if self._through:
             self._flat.moved.detach().copy_(state["dense"])  # type: ignore[arg-type]
+        curves: dict[str, dict[str, tuple[float, ...]]] = state.get("curves", {})  # type: ignore[assignment]
+        self._curves = {name: LossCurve(**curve) for name, curve in curves.items()} or None  # type: ignore[arg-type]
         if masks:
             self._take(masks)
         self.changed_at = state["changed_at"]  # type: ignore[assignment]

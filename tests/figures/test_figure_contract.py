@@ -65,6 +65,11 @@ POINTS = [
     {"sparsity": s, "accuracy": 0.97 - s**8, "low": 0.95 - s**8, "high": 0.98 - s**8} for s in (0, 0.5, 0.8, 0.95)
 ]
 LABELS = np.arange(50) % 2
+CELLS = [
+    {"layer": name, "sparsity": s, "removed": round(100 * s), "weights": 100, "accuracy": a, "low": a - 0.02,
+     "high": a + 0.02, "loss": 1 - a}
+    for name, s, a in (("a", 0.5, 0.96), ("b", 0.5, 0.9), ("b", 0.9, 0.3))
+]  # fmt: skip
 
 # figure -> ways to make its data; a figure that is not here fails test_every_figure_is_here
 CASES: dict[str, list[Callable[[], Any]]] = {
@@ -95,6 +100,12 @@ CASES: dict[str, list[Callable[[], Any]]] = {
         lambda: figures.layer_bars_data(SNAPSHOT, "fc1.weight"),
         lambda: figures.layer_bars_data([]),
         lambda: figures.layer_bars_data([{"name": f"l{i}", "numel": 9 + i, "sparsity": 0.5} for i in range(90)]),
+    ],
+    "layer_sensitivity": [
+        lambda: figures.layer_sensitivity_data(CELLS, ["a", "b", "c"], (0.5, 0.9), dense=0.97, n=100, total=360),
+        lambda: figures.layer_sensitivity_data([]),
+        lambda: figures.layer_sensitivity_data([], ["a", "b"], (0.5, 0.9), dense=0.97),
+        lambda: figures.layer_sensitivity_data([{**CELLS[0], "layer": f"l{i}", "weights": i} for i in range(90)]),
     ],
     "mask_picture": [
         lambda: figures.mask_picture_data("fc1.weight", np.eye(10, 20, dtype=bool)),

@@ -78,6 +78,25 @@ def test_marks_come_from_events_records_and_tables() -> None:
     assert marks_of(None) == ()
 
 
+# --- sensitivity -----------------------------------------------------------------------------------------------------
+def test_sensitivity_is_a_table_with_gaps_where_nothing_is_measured_yet() -> None:
+    row = {"removed": 5, "weights": 10, "low": 0.8, "high": 0.98, "loss": 0.1}
+    cells = [
+        {"layer": "b", "sparsity": 0.5, "accuracy": 0.9, **row},
+        {"layer": "a", "sparsity": 0.9, "accuracy": 0.4, **row},
+    ]
+    for given in (cells, pd.DataFrame(cells)):
+        data = figures.layer_sensitivity_data(given, ["a", "b"], (0.9, 0.5), dense=0.97)
+        assert data.layers == ("a", "b") and data.sparsities == (0.5, 0.9)
+        assert np.array_equal(data.accuracy, [[np.nan, 0.4], [0.9, np.nan]], equal_nan=True)
+    words = figures.alt_layer_sensitivity(data)
+    assert "Lowest: 40.0\u00a0% with 90\u00a0% of a gone; 2 of 4 cells measured." in words
+    # 0.98 is not below 0.97: what one layer loses at any sparsity may be chance
+    whole = [{"layer": "a", "sparsity": s, "accuracy": 0.96, **row} for s in (0.5, 0.9)]
+    words = figures.alt_layer_sensitivity(figures.layer_sensitivity_data(whole, dense=0.97))
+    assert "no loss beyond chance at any sparsity in a." in words
+
+
 # --- one figure after the other --------------------------------------------------------------------------------------
 def table(**columns: list[float]) -> pd.DataFrame:
     size = len(next(iter(columns.values())))

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prune_core.errors import ConfigError
-from prune_core.pruning import Evidence, Magnitude, Scope, WeightIndex, index, make_masks
+from prune_core.pruning import Evidence, LossCurve, Magnitude, Scope, WeightIndex, index, make_masks
 
 ties = st.sampled_from([0.0, -0.0, 0.25, -0.25, 1.0])
 layer = st.lists(ties | st.floats(-10, 10, width=32), min_size=1, max_size=60)
@@ -30,6 +30,11 @@ def weights_of(values) -> dict[str, torch.Tensor]:
     return {f"layer{i}": torch.tensor(v, dtype=torch.float32) for i, v in enumerate(values)}
 
 
+def curves_of(weights) -> dict[str, LossCurve]:
+    """What a scan may have found: the last layer bears most."""
+    return {n: LossCurve((0, len(w)), (0.0, 1 / (1 + i))) for i, (n, w) in enumerate(weights.items())}
+
+
 def removed(masks) -> dict[str, int]:
     return {n: int((~m).sum()) for n, m in masks.items()}
 
@@ -38,8 +43,9 @@ def removed(masks) -> dict[str, int]:
 @given(values=layers, sparsity=share)
 def test_counts_and_thresholds_are_those_of_the_masks(scope, values, sparsity):
     weights = weights_of(values)
-    found = WeightIndex(weights)
-    masks = make_masks(Magnitude().score(Evidence(weights)), sparsity, scope)
+    curves = curves_of(weights)
+    found = WeightIndex(weights, curves=curves)
+    masks = make_masks(Magnitude().score(Evidence(weights)), sparsity, scope, curves=curves)
     assert found.removed_at(sparsity, scope) == removed(masks)
     thresholds = found.thresholds_at(sparsity, scope)
     gone = {n: w.abs()[~masks[n]] for n, w in weights.items()}
@@ -68,8 +74,9 @@ def test_after_earlier_removals(scope, values, first, sparsity):
     weights = weights_of(values)
     scores = Magnitude().score(Evidence(weights))
     keep = make_masks(scores, first)
-    found = WeightIndex(weights, keep=keep)
-    assert found.removed_at(sparsity, scope) == removed(make_masks(scores, sparsity, scope, keep=keep))
+    curves = curves_of(weights)
+    found = WeightIndex(weights, keep=keep, curves=curves)
+    assert found.removed_at(sparsity, scope) == removed(make_masks(scores, sparsity, scope, keep=keep, curves=curves))
     assert all(math.isfinite(t) for t in found.thresholds_at(sparsity, scope).values())
 
 

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prune_core.errors import ConfigError
-from prune_core.pruning import Evidence, Magnitude, Scope, allocate, apply_masks_, make_masks, select, sparsity_of
+from prune_core.pruning import Evidence, LossCurve, Magnitude, Scope, allocate, apply_masks_, select, sparsity_of
+from prune_core.pruning import make_masks as make_masks_of
 from prune_core.pruning.masks import _select_on_device
 
 SCOPES = get_args(Scope)
@@ -32,7 +33,10 @@ def by_sorting(scores, sparsity, scope="global", keep=None, ratios=None):
     keep = keep or {}
     masks = {}
     gone = {n: int((~keep[n]).sum()) for n in keep}
-    by_shape = allocate({n: tuple(s.shape) for n, s in scores.items()}, sparsity, gone) if scope == "erk" else {}
+    by_shape = {}
+    if scope in ("erk", "sensitivity"):
+        shapes = {n: tuple(s.shape) for n, s in scores.items()}
+        by_shape = allocate(shapes, sparsity, gone, scope, curves=curves(scores))
     for names in [list(scores)] if scope == "global" else [[n] for n in scores]:
         flat = np.concatenate([scores[n].double().numpy().ravel() for n in names])
         stay = np.concatenate(
@@ -46,6 +50,18 @@ def by_sorting(scores, sparsity, scope="global", keep=None, ratios=None):
             masks[n] = torch.from_numpy(stay[: scores[n].numel()].reshape(scores[n].shape))
             stay = stay[scores[n].numel() :]
     return masks
+
+
+def curves(scores):
+    """What a scan may have found: every second layer bears nothing."""
+    return {
+        n: LossCurve((0, s.numel()), (0.0, 1.0)) if i % 2 else LossCurve((0, s.numel()), (0.0, 0.0))
+        for i, (n, s) in enumerate(scores.items())
+    }
+
+
+def make_masks(scores, sparsity, scope="global", keep=None, ratios=None):
+    return make_masks_of(scores, sparsity, scope, keep, ratios, curves(scores) if scope == "sensitivity" else None)
 
 
 def assert_same(a, b):
@@ -234,7 +250,7 @@ def test_masks_of_another_model():
         apply_masks_({"w": torch.ones(3)}, {"w": torch.ones(3)})
     with pytest.raises(ConfigError, match="no such weight"):
         apply_masks_({"w": torch.ones(3)}, {"v": torch.ones(3, dtype=torch.bool)})
-    with pytest.raises(ConfigError, match="scope must be one of 'global', 'layer', 'erk', got 'row'"):
+    with pytest.raises(ConfigError, match="scope must be one of 'global', 'layer', 'erk', 'sensitivity', got 'row'"):
         make_masks({"w": torch.ones(3)}, 0.5, "row")
 
 

@@ -12,11 +12,12 @@ from streamlit.testing.v1 import AppTest
 
 import prune_core as pc
 from prune_core.errors import ConfigError, LabError, ModelError
-from prune_core.jobs import PreviewReply, PreviewRequest, SupersededError
+from prune_core.jobs import PreviewReply, PreviewRequest, ScanRequest, SupersededError
 from prune_core.jobs.bench import preview
+from prune_core.jobs.cells import Opening, cell, opening
 from prune_core.tracking import checkpoint_path
 from prune_core.training.checkpoint import file_sha256
-from prune_ui import prune_curve, prune_state, prune_tune, prune_view, session
+from prune_ui import prune_curve, prune_sensitivity, prune_state, prune_tune, prune_view, session
 
 PAGE = Path(__file__).resolve().parents[2] / "pages" / "prune.py"
 DENSE, PRUNED = "sample-dense", "sample-clipped-and-pruned"
@@ -28,6 +29,7 @@ class Bench:
     def __init__(self) -> None:
         self.asked: list[tuple[PreviewRequest, str]] = []
         self.launched: list[pc.Experiment] = []
+        self.scans: list[Filling] = []
         self.failing: Exception | None = None
 
     def preview(self, request: PreviewRequest, *, session: str = "", timeout: float = 0) -> PreviewReply:
@@ -41,6 +43,12 @@ class Bench:
 
     def curve(self, request: PreviewRequest, sparsities: Any) -> Any:
         return Growing(self, request, list(sparsities))
+
+    def sensitivity(self, request: ScanRequest, *, known: Any = ()) -> Any:
+        if self.failing is not None:
+            raise self.failing
+        self.scans.append(Filling(request, known))
+        return self.scans[-1]
 
     def launch(self, experiment: pc.Experiment, name: str = "", owner: str = "") -> Any:
         self.launched.append(experiment)
@@ -66,6 +74,26 @@ class Growing:
         """Nothing goes on behind it."""
 
 
+class Filling:
+    """A scan that has as many more cells as it is told."""
+
+    def __init__(self, request: ScanRequest, known: Any) -> None:
+        self.request, self.known, self.error, self.done = request, tuple(known), None, False
+        found = opening(_url(), request)
+        assert isinstance(found, Opening), found
+        self.layers, self.dense = found.layers, found.dense
+        self._every = [(name, s) for name in found.layers for s in request.sparsities]
+        self._stamp, self.total, self.cells, self.seconds_left = found.stamp, len(self._every), self.known, 4.0
+
+    def fill(self, n: int) -> None:
+        for layer, sparsity in self._every[len(self.cells) :][:n]:
+            self.cells = (*self.cells, cell(_url(), self.request, self._stamp, layer, sparsity))
+        self.done = len(self.cells) == self.total
+
+    def cancel(self) -> None:
+        self.done = True
+
+
 def _url() -> str:
     return str(session.store().url)
 
@@ -76,8 +104,10 @@ def bench(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     monkeypatch.setattr(session, "lab", lambda: found)
     monkeypatch.setattr(prune_curve, "SPARSITIES", (0.0, 0.9))
     prune_curve._curves.clear()
+    prune_sensitivity._kept.clear()
     yield found
     prune_curve._curves.clear()
+    prune_sensitivity._kept.clear()
 
 
 @pytest.fixture
@@ -134,7 +164,7 @@ def test_a_newcomer_sees_a_sample_with_all_its_weights(visit: Callable[..., AppT
     assert [s.label for s in page.selectbox if s.label == "Layer"]
 
 
-@pytest.mark.parametrize("scope", ["global", "layer", "erk"])
+@pytest.mark.parametrize("scope", ["global", "layer", "erk", "sensitivity"])
 def test_the_two_sliders_are_one_truth(visit: Callable[..., AppTest], scope: str) -> None:
     page = visit(run=DENSE, scope=scope)
     slider(page, "Sparsity").set_value(0.9).run()
@@ -320,3 +350,61 @@ def test_rounds_cannot_be_previewed_and_say_so() -> None:
     reply = preview("", PreviewRequest(model=pc.SmallCNN(), data=pc.Digits(), criterion=pc.SynFlow()))
     assert isinstance(reply, ConfigError)
     assert "SynFlow removes in rounds" in str(reply)
+
+
+# --- sensitivity ------------------------------------------------------------------------------------------------------
+def button(page: AppTest, label: str) -> Any:
+    return next((b for b in page.button if b.label == label), None)
+
+
+def progress(page: AppTest) -> str:
+    return " ".join(bar.proto.text for bar in page.get("progress"))
+
+
+def test_the_scan_fills_in_is_stopped_goes_on_and_is_kept(visit: Callable[..., AppTest], bench: Bench) -> None:
+    page = visit(run=DENSE)
+    button(page, "Measure every layer").click().run()
+    (scan,) = bench.scans
+    assert scan.request == ScanRequest(run=DENSE, examples=1000)
+    assert not errors(page) and button(page, "Measure every layer") is None
+    assert page.session_state[prune_view.GROWING.name], "the page looks again by itself"
+    scan.fill(5)
+    page.run()
+    assert "5 of 32 cells measured · 4 s left" in progress(page)
+    other = visit(run=DENSE)  # somebody else sees it too, and cannot stop it
+    assert "5 of 32 cells measured" in progress(other) and button(other, "Stop") is None
+    button(page, "Stop").click().run()
+    assert any("Stopped: 5 of 32" in c.value for c in page.caption) and not page.get("progress")
+    button(page, "Go on").click().run()
+    assert len(bench.scans) == 2 and bench.scans[1].known == scan.cells, "nothing is measured twice"
+    bench.scans[1].fill(99)
+    page.run()
+    assert not [label for label in ("Measure every layer", "Stop", "Go on") if button(page, label)]
+    assert visit(run=DENSE).get("download_button"), "it is there for whoever comes back"
+    assert len(bench.scans) == 2
+    assert button(visit(run=DENSE, criterion="taylor"), "Measure every layer"), "another question"
+
+
+def test_a_scan_that_cannot_be_says_why(visit: Callable[..., AppTest], bench: Bench) -> None:
+    page = visit(run=DENSE)
+    bench.failing = ConfigError("This engine is on fire.")
+    button(page, "Measure every layer").click().run()
+    assert "This engine is on fire." in errors(page)
+    bench.failing = None
+    button(page, "Measure every layer").click().run()
+    bench.scans[0].error, bench.scans[0].done = ConfigError("A worker died twice."), True
+    page.run()
+    assert "A worker died twice." in errors(page) and button(page, "Measure every layer")
+    page = visit(model="squeezenet1_1", scope="sensitivity")
+    assert not errors(page)
+    said = " ".join(str(c.value) for c in page.caption)
+    assert "no test data belongs to this model" in said and "by sensitivity (measures the loss" in said
+    assert next(b for b in page.selectbox if b.label == "Scope").value == "global"
+
+
+def test_by_sensitivity_the_preview_is_what_fine_tuning_from_there_prunes(bench: Bench) -> None:
+    parent = session.store().run(DENSE).experiment
+    exp = prune_tune.tuned(parent, DENSE, 0.8, 1, 0.01)
+    result = pc.run(exp.with_(**{"prune.scope": "sensitivity"}), progress=False)
+    shown = answer(run=DENSE, sparsity=0.8, scope="sensitivity", seed=parent.train.seed)
+    assert {v.name: v.kept for v in shown.layers} == {n: int(m.sum()) for n, m in result.masks.items()}

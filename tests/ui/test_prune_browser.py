@@ -147,3 +147,21 @@ def test_fine_tune_from_here(visit: Any, server: Any, shot: Any) -> None:
     assert store.history(run_id)["sparsity"].min() == pytest.approx(0.95, abs=1e-3), "pruned before the first step"
     page.get_by_text("Finished").first.wait_for(timeout=30_000)
     shot(page, "prune-fine-tuned")
+
+
+def test_the_sensitivity_of_each_layer_fills_in_and_stays(visit: Any, shot: Any) -> None:
+    page = visit(f"{DENSE}&scope=sensitivity", height=1300)
+    ready(page)
+    page.get_by_role("button", name="Measure every layer").click()
+    measured = f"[...{trace('sensitivity', 'accuracy')}?.z ?? []].flatMap((row) => [...row]).filter(Number.isFinite)"
+    page.wait_for_function(f"() => {measured}.length > 0", timeout=60_000)
+    slider(page, "sparsity").press("PageUp")  # meanwhile the slider goes first
+    says(page, "(60.")
+    with page.expect_download(timeout=60_000) as download:
+        page.get_by_role("button", name="Table (CSV)").click()
+    rows = download.value.path().read_text().splitlines()
+    assert rows[0].startswith("layer,sparsity,removed") and len(rows) == 33, "four layers at eight sparsities"
+    shot(page, "prune-sensitivity")
+    page.get_by_role("link", name="Runs").click()
+    page.get_by_role("link", name="Prune").click()
+    page.wait_for_function(f"() => {measured}.length === 32", timeout=60_000)
