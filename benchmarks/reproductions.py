@@ -31,7 +31,7 @@ from _papers.study import Study
 
 import prune_core as pc
 
-STUDIES = {"han": han.STUDY, "lottery": lottery.STUDY, "snip": snip.STUDY}
+STUDIES = {"han": han.STUDY, "snip": snip.STUDY, "lottery": lottery.STUDY}
 Key = tuple[str, str, int]
 
 
@@ -104,7 +104,9 @@ def table(name: str, found: dict[Key, dict]) -> bool:
             if line["trial"] == trial:
                 for row, value in line["figures"].items():
                     values[row].append(value)
-    print(f"\n{study.name} ({study.source}), {study.unit}; {sum(line['cpu'] for line in lines):,.0f} s of processor time")
+    print(
+        f"\n{study.name} ({study.source}), {study.unit}; {sum(line['cpu'] for line in lines):,.0f} s of processor time"
+    )
     for row, given in values.items():
         spread = f" ± {statistics.stdev(given):.2f}" if len(given) > 1 else ""
         beside = f"   published {study.published[row]}" if row in study.published else ""

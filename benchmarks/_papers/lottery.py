@@ -15,7 +15,7 @@ from prune_core.data.base import Splits
 
 from .study import Claim, Figures, Study
 
-ROUND = 500  # steps between two removals while tickets are found
+ROUND = 400  # steps between two removals while tickets are found
 STEPS = 5000  # of training a ticket
 LOOK = 200  # steps between two looks at the validation examples
 ROUNDS = {"21.1 %": 7, "3.6 %": 15}
