@@ -2,10 +2,10 @@
 
     python benchmarks/reproductions.py [--results FILE] [--processes 2] [--seeds 5] [--only han snip ...]
 
-Needs MNIST's files (PRUNE_LAB_DATA) and about half an hour of one core. Every trial ends with a line in FILE, so that what was
-interrupted goes on where it was, and what is there already is not computed again; ``--table`` computes nothing.
-Accuracies are those after the last step, never the best on the test split. A claim that does not hold says so and
-ends with exit code 1; a figure that is not reached stands in the table as it is.
+Needs MNIST's files (PRUNE_LAB_DATA) and about half an hour of one quiet core. Every trial ends with a line in FILE, so
+that what was interrupted goes on where it was, and what is there already is not computed again; ``--table`` computes
+nothing. Accuracies are those after the last step, never the best on the test split. A claim that does not hold says so
+and ends with exit code 1; a figure that is not reached stands in the table as it is.
 """
 
 from __future__ import annotations
@@ -26,12 +26,18 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
 from _common import machine
-from _papers import han, lottery, snip
+from _papers import collapse, grasp, han, lottery, snip
 from _papers.study import Study
 
 import prune_core as pc
 
-STUDIES = {"han": han.STUDY, "snip": snip.STUDY, "lottery": lottery.STUDY}
+STUDIES = {
+    "han": han.STUDY,
+    "collapse": collapse.STUDY,
+    "grasp": grasp.STUDY,
+    "snip": snip.STUDY,
+    "lottery": lottery.STUDY,
+}
 Key = tuple[str, str, int]
 
 
@@ -95,22 +101,19 @@ def read(results: Path) -> dict[Key, dict]:
 
 
 def table(name: str, found: dict[Key, dict]) -> bool:
-    """Print means and deviations of one study; whether its claims hold."""
+    """Print one study's means and deviations over the seeds, as Markdown; whether its claims hold."""
     study: Study = STUDIES[name]
-    lines = [line for (s, *_), line in found.items() if s == name]
+    lines = [found[key] for key in found if key[0] == name and key[1] in study.trials]
     values: dict[str, list[float]] = defaultdict(list)
-    for trial in study.trials:
-        for line in lines:
-            if line["trial"] == trial:
-                for row, value in line["figures"].items():
-                    values[row].append(value)
-    print(
-        f"\n{study.name} ({study.source}), {study.unit}; {sum(line['cpu'] for line in lines):,.0f} s of processor time"
-    )
+    for line in sorted(lines, key=lambda line: list(study.trials).index(line["trial"])):
+        for row, value in line["figures"].items():
+            values[row].append(value)
+    spent = sum(line["cpu"] for line in lines)
+    print(f"\n{study.name} ({study.source}); {spent:,.0f} s of one core\n\n| {study.unit} | ours | seeds | published |")
+    print("|---|---|---|---|")
     for row, given in values.items():
         spread = f" ± {statistics.stdev(given):.2f}" if len(given) > 1 else ""
-        beside = f"   published {study.published[row]}" if row in study.published else ""
-        print(f"  {row:<62} {statistics.mean(given):10.2f}{spread}  ({len(given)} seeds){beside}")
+        print(f"| {row} | {statistics.mean(given):,.2f}{spread} | {len(given)} | {study.published.get(row, '–')} |")
     means = {row: statistics.mean(given) for row, given in values.items()}
     held = []
     for claim in study.claims:
@@ -118,7 +121,7 @@ def table(name: str, found: dict[Key, dict]) -> bool:
             held.append(claim.holds(means))
         except KeyError:  # not all trials have been run
             continue
-        print(f"  {'holds' if held[-1] else 'DOES NOT HOLD'}: {claim.sentence}")
+        print(f"\n{'Holds' if held[-1] else 'DOES NOT HOLD'}: {claim.sentence}.")
     return all(held)
 
 

@@ -47,11 +47,6 @@ STUDY = Study(
     name="Magnitude with retraining",
     source="Han et al. 2015, arXiv:1506.02626",
     unit="% test error",
-    protocol=(
-        "LeNet-300-100: 4,000 steps of 64 dense, 4,000 at a tenth of the rate with 4 removals in their first half; "
-        "LeNet-5: 400 and 400 steps of 50. The paper trains longer in Caffe, retrains after every removal until nothing "
-        "is gained, and sets each layer's threshold by hand; here each layer keeps the share that the paper reports."
-    ),
     trials={
         "LeNet-300-100": partial(trial, "LeNet-300-100", pc.LeNet300(), LENET300, 4000, 64),
         "LeNet-5": partial(trial, "LeNet-5", pc.LeNet5(), LENET5, 400, 50),

@@ -84,7 +84,6 @@ STUDY = Study(
     name="SNIP",
     source="Lee et al. 2019, arXiv:1810.02340",
     unit="% test error",
-    protocol="",
     trials=trials(),
     published={
         "LeNet-300-100, dense": "1.7",
@@ -94,5 +93,17 @@ STUDY = Study(
         "LeNet-5, 98%, SNIP": "0.8",
         "LeNet-5, 99%, SNIP": "1.1",
     },
-    claims=(),
+    claims=(
+        *(
+            Claim(
+                f"{row}: SNIP errs less than magnitude at initialisation, and less than chance",
+                lambda m, row=row: m[f"{row}, SNIP"] < min(m[f"{row}, magnitude"], m[f"{row}, random"]),
+            )
+            for row in (*(f"LeNet-300-100, {sparsity:.0%}" for sparsity in SPARSITIES), "LeNet-5, 99%")
+        ),
+        Claim(
+            "LeNet-300-100, 95%: SNIP errs no more than the dense network",
+            lambda m: m["LeNet-300-100, 95%, SNIP"] <= m["LeNet-300-100, dense"],
+        ),
+    ),
 )

@@ -23,13 +23,13 @@ class Claim:
 class Study:
     """``trials`` by name; each takes a seed and gives figures by the names that ``published`` knows them by.
 
-    A figure that is not in ``published`` stands in the table without a value beside it.
+    A figure that is not in ``published`` stands in the table without a value beside it. docs/reproductions.md says how
+    the protocols differ from the papers'.
     """
 
     name: str
     source: str
     unit: str
-    protocol: str
     trials: Mapping[str, Callable[[int], Figures]]
     published: Mapping[str, str] = field(default_factory=dict)
     claims: tuple[Claim, ...] = ()

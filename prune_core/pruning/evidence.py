@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.modules.conv import _ConvNd
 
 from prune_core.errors import ConfigError
 from prune_core.pruning.inputs import input_norms
@@ -128,12 +129,17 @@ class Evidence:
 
     def flow(self) -> dict[str, Tensor]:
         """∂R/∂w by name, float64: R is the sum of all outputs of the network with every parameter's absolute value, for
-        an input of ones; normalisation in eval mode, removed weights at 0."""
+        an input of ones; no biases, normalisation in eval mode, removed weights at 0."""
         model = copy.deepcopy(self.model).double().eval()
         with torch.no_grad():
             for value in model.state_dict().values():
                 if value.is_floating_point():
                     value.abs_()
+            for layer in model.modules():
+                # the paper's R is a product of weights; what a bias adds passes no earlier weight, so that late layers
+                # would keep what early ones need, and 99 % sparsity would empty the first of nine
+                if isinstance(layer, nn.Linear | _ConvNd) and layer.bias is not None:
+                    layer.bias.zero_()
             parameters = dict(model.named_parameters())
             for name, mask in self.masks.items():
                 parameters[name].mul_(mask)

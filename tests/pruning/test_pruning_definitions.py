@@ -200,6 +200,16 @@ def test_synflow_keeps_a_path_where_the_others_cut_the_network_in_two(seed):
     assert connected == {"synflow": True, "snip": False, "magnitude": False, "random": False}
 
 
+def test_synflow_goes_down_to_one_weight_a_layer_whatever_the_biases_are():
+    """The axiom of the paper, maximal critical compression: 3 of 4,160 weights, of a network as torch draws it."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(64, 50), nn.ReLU(), nn.Linear(50, 16), nn.ReLU(), nn.Linear(16, 10))
+    assert all(bool(layer.bias.any()) for layer in model if isinstance(layer, nn.Linear))
+    total = sum(w.numel() for w in prunable(model).values())
+    masks = pc.prune_(model, 1 - 3 / total, pc.SynFlow(), batch=(torch.ones(1, 64), torch.zeros(1).long()))
+    assert [int(mask.sum()) for mask in masks.values()] == [1, 1, 1]
+
+
 def test_synflow_does_not_overflow_where_float32_would():
     model = nn.Sequential(*(nn.Linear(50, 50) for _ in range(30)))
     for layer in model:
