@@ -24,8 +24,8 @@ from prune_core.data import DataInfo
 from prune_core.data.base import Splits
 
 THRESHOLDS = (0.5, 0.1, 0.01, 0.001)
-STEPS, LAST = 150, 50
-LR = 2.0
+STEPS, LAST = 100, 30
+LR = 3.0
 CHANCE = math.log(10)  # the loss of ten equal guesses
 
 

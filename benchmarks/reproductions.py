@@ -15,6 +15,7 @@ import json
 import os
 import statistics
 import sys
+import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterable
@@ -44,7 +45,7 @@ Key = tuple[str, str, int]
 def main() -> bool:
     """Run what is missing, print the tables; whether all claims hold."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--results", type=Path, default=Path("reproductions.jsonl"))
+    parser.add_argument("--results", type=Path, default=Path(tempfile.gettempdir()) / "reproductions.jsonl")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--only", nargs="*", choices=list(STUDIES), default=list(STUDIES))
