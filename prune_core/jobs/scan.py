@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from distributed import Client, Future, KilledWorker
@@ -171,7 +172,7 @@ class SensitivityScan:
             if self._todo and worker["address"] not in self._out and (self._stamp is not None or not self._out):
                 ask = self._todo.popleft()
                 self._out[worker["address"]] = ask
-                ask.future = self._call(lambda client, ask=ask, worker=worker: self._submit(client, ask, worker))
+                ask.future = self._call(partial(self._submit, ask=ask, worker=worker))
                 ask.future.add_done_callback(
                     lambda _, address=worker["address"], ask=ask: self._ended.put((address, ask))
                 )

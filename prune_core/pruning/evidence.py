@@ -8,10 +8,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.modules.conv import _ConvNd
 
 from prune_core.errors import ConfigError
 from prune_core.pruning.inputs import input_norms
@@ -20,8 +23,6 @@ from prune_core.pruning.quiet import quiet
 Batch = tuple[Tensor, Tensor]
 Batches = Callable[[int], Iterable[Batch]]
 """Given a number of examples, batches (inputs, class indices) that hold about so many."""
-
-EXAMPLES_AT_ONCE = 32  # whose gradients of their own are in memory together
 
 
 class Evidence:
@@ -80,12 +81,12 @@ class Evidence:
         seen = 0
         with self._differentiable(eval_mode=True) as parameters:
             for x, y in self.batches(examples):
-                for inputs, classes in zip(x.split(EXAMPLES_AT_ONCE), y.split(EXAMPLES_AT_ONCE), strict=True):
-                    losses = F.cross_entropy(self.model(inputs), classes, reduction="none")
-                    for loss in losses:  # works for every layer there is; torch.func's vmap does not
-                        found = torch.autograd.grad(loss, parameters, retain_graph=True)
-                        for sum_, g in zip(total.values(), found, strict=True):
-                            sum_.addcmul_(g, g)
+                # one at a time works for every layer there is, as torch.func's vmap does not; backward from each loss
+                # of a batch would pass through the whole batch every time
+                for inputs, classes in zip(x.split(1), y.split(1), strict=True):
+                    loss = F.cross_entropy(self.model(inputs), classes)
+                    for sum_, g in zip(total.values(), torch.autograd.grad(loss, parameters), strict=True):
+                        sum_.addcmul_(g, g)
                 seen += len(y)
         return {name: g.div_(seen) for name, g in total.items()}
 
@@ -94,19 +95,24 @@ class Evidence:
         given = list(self.batches(examples))
         seen = sum(len(y) for _, y in given)
         total = {name: torch.zeros_like(w) for name, w in self.weights.items()}
-        with self._differentiable() as parameters:
+        # attention's fused kernels cannot be differentiated twice
+        with self._differentiable() as parameters, sdpa_kernel(SDPBackend.MATH):
 
             def gradients(x: Tensor, y: Tensor, graph: bool) -> tuple[Tensor, ...]:
                 loss = F.cross_entropy(self.model(x) / temperature, y, reduction="sum") / seen
                 return torch.autograd.grad(loss, parameters, create_graph=graph)
 
             try:
-                first = [sum(parts) for parts in zip(*(gradients(x, y, False) for x, y in given), strict=True)]
+                first: list[Any] = []
+                if len(given) > 1:
+                    first = [sum(parts) for parts in zip(*(gradients(x, y, False) for x, y in given), strict=True)]
                 for x, y in given:
-                    along = sum((a * b).sum() for a, b in zip(first, gradients(x, y, True), strict=True))
+                    found = gradients(x, y, True)
+                    whole = first or [g.detach() for g in found]  # of a single batch they are one and the same
+                    along = sum((a * b).sum() for a, b in zip(whole, found, strict=True))
                     assert isinstance(along, Tensor)
-                    found = torch.autograd.grad(along, parameters, allow_unused=True)
-                    for sum_, h in zip(total.values(), found, strict=True):
+                    curved = torch.autograd.grad(along, parameters, allow_unused=True)
+                    for sum_, h in zip(total.values(), curved, strict=True):
                         if h is not None:  # a linear model has no curvature in some of its weights
                             sum_ += h
             except RuntimeError as error:
@@ -123,12 +129,17 @@ class Evidence:
 
     def flow(self) -> dict[str, Tensor]:
         """∂R/∂w by name, float64: R is the sum of all outputs of the network with every parameter's absolute value, for
-        an input of ones; normalisation in eval mode, removed weights at 0."""
+        an input of ones; no biases, normalisation in eval mode, removed weights at 0."""
         model = copy.deepcopy(self.model).double().eval()
         with torch.no_grad():
             for value in model.state_dict().values():
                 if value.is_floating_point():
                     value.abs_()
+            for layer in model.modules():
+                # the paper's R is a product of weights; what a bias adds passes no earlier weight, so that late layers
+                # would keep what early ones need, and 99 % sparsity would empty the first of nine
+                if isinstance(layer, nn.Linear | _ConvNd) and layer.bias is not None:
+                    layer.bias.zero_()
             parameters = dict(model.named_parameters())
             for name, mask in self.masks.items():
                 parameters[name].mul_(mask)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import product
 from typing import Any
 
 import torch
@@ -60,23 +61,25 @@ def sees_inputs(layer: nn.Module) -> bool:
 
 
 def _squares(layer: nn.Module, x: Tensor) -> Tensor:
-    x = x.detach().square()
+    x = x.detach()
     if isinstance(layer, nn.Linear):
-        return x.reshape(-1, x.shape[-1]).sum(0)
+        return x.reshape(-1, x.shape[-1]).square().sum(0)
     assert isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d)
-    # the sum over all places of what a kernel's entry meets is the gradient of a convolution with one output a group
-    kernel = torch.zeros(layer.groups, layer.weight.shape[1], *layer.kernel_size, device=x.device, dtype=x.dtype)
     if isinstance(layer.padding, str) or layer.padding_mode != "zeros":
         raise ConfigError("The inputs of a convolution are seen only where its padding is a number of zeros.")
-    function = {1: nn.functional.conv1d, 2: nn.functional.conv2d, 3: nn.functional.conv3d}[len(layer.kernel_size)]
-    with torch.enable_grad():
-        kernel.requires_grad_(True)
-        out = function(x, kernel, None, layer.stride, layer.padding, layer.dilation, layer.groups)
-        (found,) = torch.autograd.grad(out.sum(), kernel)
+    around = [p for side in reversed(layer.padding) for p in (side, side)]
+    image = nn.functional.pad(x.square().sum(0), around)  # (in, *size): what follows costs no more for more examples
+    size = zip(image.shape[1:], layer.kernel_size, layer.dilation, layer.stride, strict=True)
+    reach = [(n - d * (k - 1) - 1) // s * s + 1 for n, k, d, s in size]  # from its first place to its last
+    found = image.new_empty(layer.groups, layer.weight.shape[1], *layer.kernel_size)
+    for at in product(*map(range, layer.kernel_size)):  # an entry of the kernel meets one pixel at each place
+        first = [a * d for a, d in zip(at, layer.dilation, strict=True)]
+        met = [slice(f, f + n, s) for f, n, s in zip(first, reach, layer.stride, strict=True)]
+        found[(..., *at)] = image[(slice(None), *met)].flatten(1).sum(1).view(layer.groups, -1)
     return found
 
 
 def _spread(norms: Tensor, weight: Tensor) -> Tensor:
-    if norms.dim() == 1:
+    if norms.dim() == 1 or norms.shape[0] == 1:
         return norms.expand_as(weight)
     return norms.repeat_interleave(weight.shape[0] // norms.shape[0], 0)

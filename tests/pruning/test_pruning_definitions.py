@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 
@@ -74,7 +75,7 @@ def test_fisher_is_the_mean_square_of_each_examples_own_gradient():
         close(pc.Fisher().score(at)[name], 0.5 * w**2 * (g.square() + (other * g).square()) / 2)
 
 
-def test_fisher_in_chunks_is_a_plain_loop_in_float64():
+def test_fisher_is_a_plain_loop_in_float64():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.ReLU(), nn.Flatten(), nn.Linear(48, 5))
     x, y = torch.randn(70, 1, 6, 6), torch.arange(70) % 5
@@ -118,6 +119,35 @@ def test_grasp_is_the_hessian_computed_whole():
     found = pc.GraSP(temperature=200.0).score(look(model, x, y))
     for (name, score), part in zip(found.items(), want, strict=True):
         torch.testing.assert_close(score, part.view(parameters[name].shape), rtol=1e-9, atol=1e-15)
+
+
+def test_grasp_of_one_batch_and_of_several_are_the_same():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 3)).double()
+    x, y = torch.randn(9, 3, dtype=torch.float64), torch.arange(9) % 3
+    whole = look(model, x, y).hessian_gradient(9, 200.0)  # one batch makes its gradient once, several make it twice
+    weights = {n: w.detach() for n, w in prunable(model).items()}
+    batches = lambda n: zip(x.split(4), y.split(4), strict=True)  # noqa: E731
+    parts = Evidence(weights, model=model, batches=batches).hessian_gradient(9, 200.0)
+    for name in whole:
+        torch.testing.assert_close(whole[name], parts[name], rtol=1e-9, atol=1e-15)
+
+
+def test_grasp_differentiates_attention_twice():
+    """H·g of a network with attention is the change of the gradient along g, by finite differences in float64."""
+    model = pc.TinyViT(depth=1, dim=8, heads=2).build((1, 4, 4), 3, 0).double()
+    at = look(model, torch.randn(6, 1, 4, 4, dtype=torch.float64), torch.arange(6) % 3)
+    found, first = at.hessian_gradient(6, 1.0), at.gradients(6)
+    step = 1e-5
+    sides = []
+    for sign in (1, -1):
+        moved = copy.deepcopy(model)
+        for name, w in prunable(moved).items():
+            w.data.add_(first[name], alpha=sign * step)
+        x, y = next(iter(at.batches(6)))
+        sides.append(look(moved, x, y).gradients(6))
+    for name, curved in found.items():
+        torch.testing.assert_close(curved, (sides[0][name] - sides[1][name]) / (2 * step), rtol=1e-5, atol=1e-9)
 
 
 def test_grasp_removes_the_highest_of_what_the_paper_scores():
@@ -168,6 +198,16 @@ def test_synflow_keeps_a_path_where_the_others_cut_the_network_in_two(seed):
         paths = model.double().apply(lambda m: m.weight.data.abs_() if isinstance(m, nn.Linear) else None)
         connected[criterion.kind] = bool((paths(torch.ones(1, 64, dtype=torch.float64)) > 0).any())
     assert connected == {"synflow": True, "snip": False, "magnitude": False, "random": False}
+
+
+def test_synflow_goes_down_to_one_weight_a_layer_whatever_the_biases_are():
+    """The axiom of the paper, maximal critical compression: 3 of 4,160 weights, of a network as torch draws it."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(64, 50), nn.ReLU(), nn.Linear(50, 16), nn.ReLU(), nn.Linear(16, 10))
+    assert all(bool(layer.bias.any()) for layer in model if isinstance(layer, nn.Linear))
+    total = sum(w.numel() for w in prunable(model).values())
+    masks = pc.prune_(model, 1 - 3 / total, pc.SynFlow(), batch=(torch.ones(1, 64), torch.zeros(1).long()))
+    assert [int(mask.sum()) for mask in masks.values()] == [1, 1, 1]
 
 
 def test_synflow_does_not_overflow_where_float32_would():

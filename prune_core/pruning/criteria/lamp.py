@@ -10,6 +10,7 @@ from torch import Tensor
 
 from prune_core.pruning.criteria.base import Criterion
 from prune_core.pruning.evidence import Evidence
+from prune_core.pruning.order import rising
 from prune_core.registry import register
 
 
@@ -32,10 +33,8 @@ class LAMP(Criterion):
 
 
 def _lamp(weight: Tensor) -> Tensor:
-    squares = weight.reshape(-1).double().square()
-    order = squares.argsort(stable=True)
-    rising = squares[order]
-    rest = rising.flip(0).cumsum(0).flip(0)  # of this one and all that are not smaller
-    scores = torch.empty_like(squares)
-    scores[order] = torch.where(rest > 0, rising / rest, 0.0)
+    sizes, places = rising(weight.abs().reshape(-1))  # their squares order alike
+    squares = sizes.double().square()
+    rest = squares.flip(0).cumsum(0).flip(0)  # of this one and all that are not smaller
+    scores = torch.empty_like(squares).scatter_(0, places, torch.where(rest > 0, squares / rest, 0.0))
     return scores.view(weight.shape)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from prune_core.pruning.criteria.base import DataCriterion
 from prune_core.pruning.evidence import Evidence
 from prune_core.pruning.inputs import sees_inputs
+from prune_core.pruning.order import rising
 from prune_core.registry import register
 
 
@@ -38,7 +39,6 @@ class Wanda(DataCriterion):
 
 def _ranks(scores: Tensor) -> Tensor:
     rows = scores.flatten(1)
-    places = torch.arange(rows.shape[1], device=rows.device, dtype=torch.float32) / rows.shape[1]
-    ranks = torch.empty_like(rows, dtype=torch.float32)
-    ranks.scatter_(1, rows.argsort(dim=1, stable=True), places.expand_as(ranks))
-    return ranks.view(scores.shape)
+    ranks = torch.arange(rows.shape[1], device=rows.device, dtype=torch.float32) / rows.shape[1]
+    _, places = rising(rows)
+    return torch.empty_like(rows, dtype=torch.float32).scatter_(1, places, ranks.expand_as(rows)).view(scores.shape)

@@ -1,0 +1,1 @@
+"""Published experiments, one file a paper, as settings of the public API; benchmarks/reproductions.py runs them."""
