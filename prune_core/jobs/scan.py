@@ -172,12 +172,14 @@ class SensitivityScan:
             if self._todo and worker["address"] not in self._out and (self._stamp is not None or not self._out):
                 ask = self._todo.popleft()
                 self._out[worker["address"]] = ask
-                ask.future = self._call(partial(self._submit, ask=ask, worker=worker))
-                ask.future.add_done_callback(
-                    lambda _, address=worker["address"], ask=ask: self._ended.put((address, ask))
-                )
+                ask.future = self._call(partial(self._submit, ask, worker))
+                ask.future.add_done_callback(partial(self._note, worker["address"], ask))
 
-    def _submit(self, client: Client, ask: _Ask, worker: dict[str, Any]) -> Future[Any]:
+    def _note(self, address: str, ask: _Ask, _: Future[Any]) -> None:
+        """Called from Dask's own thread when an answer is there, or will not come."""
+        self._ended.put((address, ask))
+
+    def _submit(self, ask: _Ask, worker: dict[str, Any], client: Client) -> Future[Any]:
         what = (cell, self._store, self.request, self._stamp, ask.layer, ask.sparsity)
         return client.submit(
             *(what if ask.layer else (opening, self._store, self.request)),
