@@ -65,7 +65,8 @@ def _squares(layer: nn.Module, x: Tensor) -> Tensor:
     for at in product(*map(range, layer.kernel_size)):  # an entry of the kernel meets one pixel at each place
         first = [a * d for a, d in zip(at, layer.dilation, strict=True)]
         met = [slice(f, f + n, s) for f, n, s in zip(first, reach, layer.stride, strict=True)]
-        found[(..., *at)] = image[(slice(None), *met)].flatten(1).sum(1).view(layer.groups, -1)
+        place = (slice(None), slice(None), *at)
+        found[place] = image[(slice(None), *met)].flatten(1).sum(1).view(layer.groups, -1)
     return found
 
 
