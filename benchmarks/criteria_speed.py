@@ -15,6 +15,7 @@ import argparse
 import copy
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -22,7 +23,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
 import torchvision
-from _common import machine, paired, report
+from _common import Ratio, machine, paired, report
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -49,16 +50,23 @@ def main() -> bool:
     parser.add_argument("models", nargs="*", default=["resnet50", "vit_b_16"])
     parser.add_argument("--examples", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--processor-time", action="store_true", help="instead of the clock's: for a busy machine")
     parser.add_argument("--only", nargs="*", default=names, choices=names)
     args = parser.parse_args()
     torch.set_num_threads(1)
     print(machine(), f"\nscores and masks at {SPARSITY:.0%}, {args.examples} examples\n")
     if Sparsifier is None:
         print("fasterai is not installed; its rows are left out (pip install fasterai).")
-    return all([measure(name, args.examples, args.rounds, args.only) for name in args.models])
+    timed = partial(
+        paired,
+        rounds=args.rounds,
+        warm=min(args.rounds - 1, 1),
+        clock=time.process_time if args.processor_time else time.perf_counter,
+    )
+    return all([measure(name, args.examples, timed, args.only) for name in args.models])
 
 
-def measure(name: str, examples: int, rounds: int, only: list[str]) -> bool:
+def measure(name: str, examples: int, timed: Callable[..., Ratio], only: list[str]) -> bool:
     """All criteria on one torchvision model with random weights."""
     torch.manual_seed(0)
     model = torchvision.models.get_model(name, weights=None)
@@ -74,11 +82,11 @@ def measure(name: str, examples: int, rounds: int, only: list[str]) -> bool:
         ours = partial(choose, criterion, model, seen, batch)
         if entry.name in PASSES:
             bare = PASSES[entry.name](model, list(seen.values()), *batch)
-            ratio = paired(ours, bare, rounds=rounds, warm=1 if rounds > 2 else 0)
+            ratio = timed(ours, bare)
             met.append(report(f"  {entry.name}, against its bare passes", ratio, 0.5))
             continue
         for peer, theirs in peers(entry.name, model).items():
-            ratio = paired(ours, theirs, rounds=rounds, warm=1)
+            ratio = timed(ours, theirs)
             met.append(report(f"  {entry.name}, against {peer}", ratio, 10))
     return all(met)
 

@@ -72,10 +72,11 @@ def _squares(layer: nn.Module, x: Tensor) -> Tensor:
     size = zip(image.shape[1:], layer.kernel_size, layer.dilation, layer.stride, strict=True)
     reach = [(n - d * (k - 1) - 1) // s * s + 1 for n, k, d, s in size]  # from its first place to its last
     found = image.new_empty(layer.groups, layer.weight.shape[1], *layer.kernel_size)
-    for at in product(*map(range, layer.kernel_size)):  # an entry of the kernel meets one pixel at each place
+    for at in product(*[range(k) for k in layer.kernel_size]):  # an entry of the kernel meets one pixel at each place
         first = [a * d for a, d in zip(at, layer.dilation, strict=True)]
         met = [slice(f, f + n, s) for f, n, s in zip(first, reach, layer.stride, strict=True)]
-        found[(..., *at)] = image[(slice(None), *met)].flatten(1).sum(1).view(layer.groups, -1)
+        place: tuple[slice | int, ...] = (slice(None), slice(None), *at)
+        found[place] = image[(slice(None), *met)].flatten(1).sum(1).view(layer.groups, -1)
     return found
 
 
