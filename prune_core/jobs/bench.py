@@ -200,7 +200,8 @@ class Loaded:
 
     def _cost(self, removed: Mapping[str, int]) -> Cost:
         """From counts alone: each entry of a weight takes part in equally many multiplications."""
-        saved = sum(removed[n] * w.element_size() - math.ceil(w.numel() / 8) for n, w in self.weights.items())
+        weights = {n: self.weights[n] for n in removed}
+        saved = sum(removed[n] * w.element_size() - math.ceil(w.numel() / 8) for n, w in weights.items())
         if self._macs is None:
             return Cost(self._bytes, self._bytes - saved, None, None)
         by_weight = self._macs.weights
