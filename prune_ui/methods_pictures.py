@@ -213,7 +213,7 @@ def _anew(regrowth: Regrowth) -> Picture:
         _gradient(model, batch)
         for n, w in used.items():
             dense[n] -= RATE * w.grad if w.grad is not None else 0
-        if regrowth.is_due(step) or step == TRAINED:
+        if regrowth.is_due(step, TRAINED) or step == TRAINED:
             masks = make_masks({n: w.abs() for n, w in dense.items()}, SHARE, "global")
     shown = {n: torch.where(masks[n] & ~first[n], 2.0, masks[n].float()) for n in masks}
     back = sum(int((masks[n] & ~first[n]).sum()) for n in masks)

@@ -77,7 +77,7 @@ class RunMasks:
         schedule = self.pruning.schedule if self.pruning else None
         if schedule is None:
             return None
-        anew = self._through and self._regrow is not None and self._regrow.is_due(step)
+        anew = self._through and self._regrow is not None and self._regrow.is_due(step, self._steps)
         return schedule(step) if anew or schedule.changes_at(step) else None
 
     def retarget(self, final: float) -> None:

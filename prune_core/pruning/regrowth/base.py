@@ -26,10 +26,13 @@ class Regrowth(Registered):
     """Whether removed weights keep a value behind their mask, which every update moves like any other."""
 
     every: int = setting(1, ge=1, le=10_000_000, unit="steps", help="Steps between two changes of the masks.")
+    until: float = setting(
+        0.75, gt=0, le=1, help="Share of the training after which nothing comes back any more.", advanced=True
+    )
 
-    def is_due(self, step: int) -> bool:
-        """Whether masks may change after ``step`` updates."""
-        return step > 0 and step % self.every == 0
+    def is_due(self, step: int, steps: int) -> bool:
+        """Whether weights may come back after ``step`` of ``steps`` updates; never after the last."""
+        return 0 < step < self.until * steps and step % self.every == 0
 
 
 class Exchange(Regrowth):
@@ -45,16 +48,12 @@ class Exchange(Regrowth):
 
     every: int = setting(100, ge=1, le=10_000_000, unit="steps", help="Steps between two exchanges.")
     share: float = setting(0.3, gt=0, lt=1, help="Share of a layer's kept weights exchanged at first.")
-    until: float = setting(
-        0.75, gt=0, le=1, help="Share of the training after which nothing is exchanged any more.", advanced=True
-    )
 
     def share_at(self, step: int, steps: int) -> float:
         """The share exchanged after ``step`` of ``steps`` updates; 0 where nothing is."""
-        end = self.until * steps
-        if not self.is_due(step) or step >= end:
+        if not self.is_due(step, steps):
             return 0.0
-        return self.share / 2 * (1 + math.cos(math.pi * step / end))
+        return self.share / 2 * (1 + math.cos(math.pi * step / (self.until * steps)))
 
     def grow(self, weight: Tensor, gradient: Tensor | None, generator: torch.Generator) -> Tensor:
         """A score of the weight's shape: of the weights that are not there, the highest grow.

@@ -24,7 +24,9 @@ class StraightThrough(Regrowth):
     to all dense weights; momentum, Adam's moments and weight decay are theirs too. So the gradient of a removed weight
     is part of the update: clipping limits it and the recorded norms count it, other than under every other pruning.
 
-    Masks are chosen at every removal of the schedule, and every ``every`` steps in between.
+    Masks are chosen at every removal of the schedule, and every ``every`` steps up to ``until``; the last choice
+    stays. A high learning rate moves removed weights far while the network does not feel it, so that many swap at
+    every choice: that is why masks rest in the last part, and a lower rate helps.
     """
 
     keeps_values: ClassVar[bool] = True
