@@ -228,3 +228,28 @@ def test_normalisation_is_measured_anew_and_put_back():
     again = ask(**of, sparsity=0.6, recalibrate=False, layer=without.layers[0].name)
     assert again.accuracy == without.accuracy
     assert not ask().normalised
+
+
+@pytest.mark.parametrize("granularity", [e.cls() for e in pc.Granularity.registry], ids=lambda g: g.kind)
+@pytest.mark.parametrize("scope", ["global", "layer"])
+def test_groups_go_as_prune_takes_them_and_both_sliders_say_so(granularity, scope):
+    source = pc.TinyViT(dim=16, depth=1) if isinstance(granularity, pc.Heads) else pc.SmallCNN()
+    model = source.build(DATA.info.shape, DATA.info.classes, 0)
+    masks = prune_(model, 0.4, scope=scope, granularity=granularity)
+    asked = {"model": source, "scope": scope, "granularity": granularity}
+    reply = ask(sparsity=0.4, recalibrate=False, **asked)
+    assert {v.name: v.kept for v in reply.layers} == {name: int(m.sum()) for name, m in masks.items()}
+    assert set(reply.uncut) == set(prunable(model)) - set(masks)
+    assert reply.accuracy == evaluate(model, DATA.load())
+    assert reply.picture is not None and reply.picture.weights.sum() == next(
+        v.kept for v in reply.layers if v.name == reply.picture.name
+    )
+    if scope == "global":
+        by_threshold = ask(threshold=reply.threshold, accuracy=False, **asked)
+        assert by_threshold.layers == reply.layers
+    assert ask(sparsity=0.99, accuracy=False, **asked).sparsity <= granularity.most
+
+
+def test_what_does_not_go_together_is_refused():
+    with pytest.raises(pc.ConfigError, match=r"must not remove whole outputs with Wanda"):
+        ask(criterion=pc.Wanda(), granularity=pc.Neurons())
