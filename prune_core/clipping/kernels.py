@@ -4,14 +4,14 @@ A float32 vector is cut into units by ``ends`` (units + 1,): unit i spans ``ends
 over BLOCK entries and in float64 over blocks; a block whose squares overflow, vanish or are not finite is summed anew
 in float64, so that sums are finite if and only if all entries are. Nothing depends on threads, chance or earlier calls.
 
-To import this takes half a second, and once after an installation some seconds for compiling: what was compiled is kept
+To import this takes a second, and once after an installation some seconds for compiling: what was compiled is kept
 on disk, beside this file or among the user's own. ``prune_core.clipping.quick`` imports it when it is first needed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numba import njit
@@ -27,20 +27,19 @@ def compiled(signature: str) -> Callable[[Function], Function]:
     """Compile for one ``signature`` when this module is imported, and keep the result on disk where that is allowed."""
 
     def decorate(function: Function) -> Function:
-        made: Function
+        made: Any
         try:
             made = njit(signature, cache=True, nogil=True, error_model="numpy")(function)
         except RuntimeError:  # neither this folder nor the user's may be written to
             made = njit(signature, nogil=True, error_model="numpy")(function)
-        return made
+        return cast(Function, made)
 
     return decorate
 
 
 def summing(function: Function) -> Function:
     """Compile as part of each caller; sums may be made in any order, so eight at a time. What is not finite is kept."""
-    made: Function = njit(fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")(function)
-    return made
+    return cast(Function, njit(fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")(function))
 
 
 def _sums_in(kind: type[np.floating[Any]]) -> tuple[Callable[..., Any], ...]:
@@ -146,6 +145,29 @@ def compare(before: Array, after: Array, ends: Array, sums: Array) -> None:
                 _add(sums[unit], aa, bb, ab, n)
             else:
                 _add(sums[unit], *_change_sums_safe(before[start:stop], after[start:stop]))
+
+
+@compiled("void(float64[:, ::1], int64[::1], float64[:, ::1])")
+def describe(sums: Array, ends: Array, rows: Array) -> None:
+    """Write norm before, norm after, share changed, cosine of each unit, and in the last row of all: (units + 1, 4)."""
+    units = ends.size - 1
+    rows[units] = 0.0
+    for unit in range(units):
+        rows[unit] = sums[unit]
+        rows[units] += sums[unit]
+    for unit in range(units + 1):
+        n = ends[unit + 1] - ends[unit] if unit < units else ends[units] - ends[0]
+        a, b = np.sqrt(rows[unit, 0]), np.sqrt(rows[unit, 1])
+        product, changed = rows[unit, 2], rows[unit, 3]
+        cosine = 1.0
+        if not np.isfinite(a + b) or (a == 0 and changed):
+            cosine = np.nan  # there is no direction
+        elif b == 0 and changed:
+            cosine = 0.0
+        elif changed:
+            cosine = min(max(product / (a * b), -1.0), 1.0)
+        rows[unit, 0], rows[unit, 1] = a, b
+        rows[unit, 2], rows[unit, 3] = changed / max(n, 1), cosine
 
 
 @compiled("void(float32[::1], int64[::1], float64[::1])")

@@ -33,7 +33,7 @@ def clamp_(values: Tensor, ends: Array, bound: float) -> Array:
 
 
 def scale_(values: Tensor, ends: Array, factors: Tensor) -> Array:
-    """Multiply unit i by ``factors[i]``, bitwise as ``Tensor.mul_`` does. Returns how many changed in each, (units,)."""
+    """Multiply unit i by ``factors[i]``, bitwise as ``Tensor.mul_`` does. Returns how many changed, (units,)."""
     changed = np.empty(len(ends) - 1)
     _kernels().scale_(values.numpy(), ends, factors.to(torch.float32).contiguous().numpy(), changed)
     return changed
@@ -44,6 +44,13 @@ def compare(before: Tensor, after: Tensor, ends: Array) -> Array:
     sums = np.empty((len(ends) - 1, 4))
     _kernels().compare(before.numpy(), after.numpy(), ends, sums)
     return sums
+
+
+def describe(sums: Array, ends: Array) -> Array:
+    """The rows of a report, (units + 1, 4), from what clamp_ returns; the last is of all units together."""
+    rows = np.empty((len(ends), 4))
+    _kernels().describe(sums, ends, rows)
+    return rows
 
 
 def norms(values: Tensor, ends: Array) -> Tensor:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -95,8 +94,8 @@ def report_changed(before: FlatGradients, after: FlatGradients, *, layers: bool)
 
 def report_sums(sums: Array, after: FlatGradients, *, layers: bool) -> ClipReport:
     """The report from the sums (layers, 4) that ``quick`` made while it changed the gradient."""
-    overall = _tensor(*_row(sums.sum(0), after.values.numel()))
-    return ClipReport(overall, after.names, _rows(sums, after) if layers else None)
+    rows = torch.from_numpy(quick.describe(sums, after.ends))
+    return ClipReport(rows[-1], after.names, rows[:-1] if layers else None)
 
 
 def report_scaled(before: FlatGradients, length: Tensor, factor: Tensor | None, *, layers: bool) -> ClipReport:
@@ -167,24 +166,6 @@ def _compare_waiting_for_nothing(before: Tensor, after: Tensor) -> Tensor:
     turned = (torch.dot(before, (after / b).to(after.dtype)) / a).clamp(-1, 1)
     cosine = torch.where(changed == 0, 1.0, torch.where(b == 0, 0.0, turned)) + 0 * (a + b)  # nan where not finite
     return torch.stack([a, b, changed, cosine])
-
-
-def _rows(sums: Array, after: FlatGradients) -> Tensor:
-    sizes = (b - a for a, b in pairwise(after.offsets))
-    return torch.tensor([_row(row, n) for row, n in zip(sums, sizes, strict=True)], dtype=torch.float64)
-
-
-def _row(sums: Sequence[float], n: int) -> tuple[float, ...]:
-    """Norm before, norm after, share changed, cosine, from Σa², Σb², Σa·b and the count of what changed among ``n``."""
-    aa, bb, ab, different = (float(value) for value in sums)
-    a, b = math.sqrt(aa), math.sqrt(bb)
-    if not math.isfinite(a + b):
-        cosine = math.nan
-    elif a and b:
-        cosine = min(max(ab / (a * b), -1.0), 1.0) if different else 1.0
-    else:
-        cosine = 1.0 if not different else 0.0 if a else math.nan
-    return a, b, different / max(n, 1), cosine
 
 
 def _scaled(values: Tensor, length: Tensor, factor: Tensor | None) -> Tensor:

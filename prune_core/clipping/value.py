@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-
 from prune_core.clipping import quick
 from prune_core.clipping.base import ClipStrategy
 from prune_core.clipping.gradients import FlatGradients
@@ -27,7 +25,6 @@ class ValueClip(ClipStrategy):
         0.01, gt=0, le=1e6, log=True, help="Largest absolute value an entry may keep.", label="Threshold α"
     )
 
-    @torch.no_grad()
     def clip_flat_(self, grads: FlatGradients, state: dict[str, Any], *, layers: bool = True) -> ClipReport:
         if not quick.takes(grads.values):
             return super().clip_flat_(grads, state, layers=layers)
