@@ -37,8 +37,8 @@ WARM = (
     "torch", "torchvision", "numpy", "pandas", "pyarrow", "sklearn.datasets", "sqlalchemy", "pydantic", "yaml",
     "plotly.graph_objects", "plotly.validators", "distributed",
     "streamlit.dataframe_util", "streamlit.elements.arrow", "streamlit.elements.lib.column_config_utils",
-    "prune_core", "prune_core.figures", "prune_ui.chart", "prune_ui.theme", "prune_ui.forms", "prune_ui.live",
-    "prune_ui.cache", "prune_ui.session",
+    "prune_core", "prune_core.clipping.kernels", "prune_core.figures", "prune_ui.chart", "prune_ui.theme",
+    "prune_ui.forms", "prune_ui.live", "prune_ui.cache", "prune_ui.session",
 )  # fmt: skip
 
 

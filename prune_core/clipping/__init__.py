@@ -1,6 +1,6 @@
 """Gradient clipping: strategies limit an update and report what that did. Importing this registers all of them."""
 
-from prune_core.clipping.base import ClipStrategy, ScalingStrategy
+from prune_core.clipping.base import ClipStrategy, ScalingStrategy, UnitScalingStrategy
 from prune_core.clipping.gradients import FlatGradients
 from prune_core.clipping.report import ClipReport, compare, measure
 
@@ -27,6 +27,7 @@ __all__ = [
     "NormClip",
     "PerSampleClip",
     "ScalingStrategy",
+    "UnitScalingStrategy",
     "ValueClip",
     "ZClip",
     "compare",

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from prune_core.clipping.base import ClipStrategy
-from prune_core.clipping.gradients import LARGE, FlatGradients
+from prune_core.clipping.base import UnitScalingStrategy
+from prune_core.clipping.gradients import FlatGradients, row_norms
 from prune_core.registry import register
 from prune_core.settings import setting
 
@@ -20,7 +20,7 @@ from prune_core.settings import setting
     r"\frac{\max(\lVert W_i \rVert, \epsilon)}{\lVert G_i \rVert}\right)",
     reference="Brock, De, Smith, Simonyan 2021, arXiv:2102.06171, section 4",
 )
-class AdaptiveClip(ClipStrategy):
+class AdaptiveClip(UnitScalingStrategy):
     """Limits how far a step can move each output unit, as a share of the length of that unit's weights.
 
     A unit is row i of a weight: its norms go over dimensions 1 and up. A bias, a gain or a scalar is one unit as a
@@ -48,16 +48,18 @@ class AdaptiveClip(ClipStrategy):
         True, label="Leave the last layer", help="Leave out the classifier, as the authors do.", advanced=True
     )
 
-    def _apply_(self, grads: FlatGradients, state: dict[str, Any]) -> None:
-        left_out = last_layer(grads) if self.skip_last else frozenset()
-        for i, (weight, gradient) in enumerate(zip(grads.parameters, grads.layers, strict=True)):
-            if i in left_out or not weight.numel():
-                continue
-            rows = weight.shape[0] if weight.ndim > 1 else 1
-            units = gradient.view(rows, -1)
-            limit = self.clipping * _row_norms(weight.detach().reshape(rows, -1).to(units)).clamp(min=self.eps)
-            norms = _row_norms(units)
-            units.mul_((limit / torch.maximum(norms, limit)).to(units.dtype).unsqueeze(1))
+    def _rows(self, grads: FlatGradients) -> tuple[int, ...]:
+        return tuple(w.shape[0] if w.ndim > 1 and w.numel() else 1 for w in grads.parameters)
+
+    def _factors(self, grads: FlatGradients, lengths: Tensor, state: dict[str, Any]) -> Tensor:
+        rows = self._rows(grads)
+        cut = (w.detach().reshape(n, -1) for w, n in zip(grads.parameters, rows, strict=True))
+        limits = self.clipping * torch.cat([row_norms(w).to(lengths) for w in cut]).clamp(min=self.eps)
+        factors = limits / torch.maximum(lengths, limits)
+        own = factors.split(rows)
+        for i in last_layer(grads) if self.skip_last else ():
+            own[i].fill_(1.0)
+        return factors
 
 
 def last_layer(grads: FlatGradients) -> frozenset[int]:
@@ -74,12 +76,3 @@ def last_layer(grads: FlatGradients) -> frozenset[int]:
     if not dot:
         return frozenset(range(places[-1], len(sizes)))
     return frozenset(i for i, name in enumerate(grads.names) if name.rpartition(".")[0] == module)
-
-
-def _row_norms(rows: Tensor) -> Tensor:
-    """L2 norms (n,) of a matrix (n, m), in float64 where float32 squares overflow."""
-    norms: Tensor = torch.linalg.vector_norm(rows, dim=1)
-    if norms.is_cpu and norms.numel() and float(norms.max()) < LARGE:
-        return norms
-    safe: Tensor = torch.linalg.vector_norm(rows, dim=1, dtype=torch.float64)
-    return safe

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
+from prune_core.clipping import quick
 from prune_core.clipping.gradients import FlatGradients
-from prune_core.clipping.report import ClipReport, report_changed, report_scaled
+from prune_core.clipping.report import ClipReport, report_changed, report_counted, report_scaled, report_units
 from prune_core.registry import Registered, Registry
 
 
@@ -107,17 +108,61 @@ class ScalingStrategy(ClipStrategy):
 
     @torch.no_grad()
     def clip_flat_(self, grads: FlatGradients, state: dict[str, Any], *, layers: bool = True) -> ClipReport:
-        length = grads.norm()
+        length = self._length(grads)
         factor = torch.clamp(self._factor(grads, length, state), max=1.0)  # never lengthens
+        if quick.takes(grads.values) and factor.item() != 1:
+            lengths = grads.unit_norms() if layers else None
+            changed = quick.scale_(grads.values, grads.ends, factor.expand(len(grads.layers)))
+            return report_counted(grads, length, factor, changed, lengths)
         report = report_scaled(grads, length, factor, layers=layers)
         _scale_(grads.values, factor)
         return report
 
     def _apply_(self, grads: FlatGradients, state: dict[str, Any]) -> None:
-        _scale_(grads.values, torch.clamp(self._factor(grads, grads.norm(), state), max=1.0))
+        _scale_(grads.values, torch.clamp(self._factor(grads, self._length(grads), state), max=1.0))
+
+    def _length(self, grads: FlatGradients) -> Tensor:
+        """The L2 norm of ``grads``, 0-dim."""
+        return grads.length()
 
     def _factor(self, grads: FlatGradients, length: Tensor, state: dict[str, Any]) -> Tensor:
         """The factor, 0-dim, on the gradient's device; above 1 counts as 1. ``length`` is the L2 norm of ``grads``."""
+        raise NotImplementedError
+
+
+class UnitScalingStrategy(ClipStrategy):
+    """Multiplies each unit of the gradient by a number of its own. A member gives ``_factors``.
+
+    A unit is a layer, or one of the rows of equal length into which ``_rows`` cuts it.
+    """
+
+    @torch.no_grad()
+    def clip_flat_(self, grads: FlatGradients, state: dict[str, Any], *, layers: bool = True) -> ClipReport:
+        if not quick.takes(grads.values):
+            return super().clip_flat_(grads, state, layers=layers)
+        rows = self._rows(grads)
+        lengths = self._lengths(grads, rows)
+        factors = self._factors(grads, lengths, state)
+        changed = quick.scale_(grads.values, grads.units(rows), factors)
+        return report_units(grads, rows, lengths, factors, changed, layers=layers)
+
+    def _apply_(self, grads: FlatGradients, state: dict[str, Any]) -> None:
+        rows = self._rows(grads)
+        factors = self._factors(grads, self._lengths(grads, rows), state).to(grads.values.dtype)
+        for layer, n, own in zip(grads.layers, rows, factors.split(rows), strict=True):
+            if layer.numel():
+                layer.view(n, -1).mul_(own.unsqueeze(1))
+
+    def _rows(self, grads: FlatGradients) -> tuple[int, ...]:
+        """Into how many rows each layer is cut, at least 1."""
+        return (1,) * len(grads.layers)
+
+    def _lengths(self, grads: FlatGradients, rows: tuple[int, ...]) -> Tensor:
+        """The L2 norms of the units, (units,)."""
+        return grads.unit_norms(rows)
+
+    def _factors(self, grads: FlatGradients, lengths: Tensor, state: dict[str, Any]) -> Tensor:
+        """The factor of each unit, (units,), at most 1; ``lengths`` (units,) are their L2 norms."""
         raise NotImplementedError
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from prune_core.clipping.base import ClipStrategy
+from prune_core.clipping.base import UnitScalingStrategy
 from prune_core.clipping.gradients import FlatGradients
 from prune_core.registry import register
 from prune_core.settings import setting
@@ -19,7 +20,7 @@ from prune_core.settings import setting
     r"\mathrm{RMS}(g) = \sqrt{\tfrac{1}{n} \textstyle\sum g_i^2}",
     reference="Shazeer, Stern 2018, arXiv:1804.04235; optax.clip_by_block_rms",
 )
-class BlockRMSClip(ClipStrategy):
+class BlockRMSClip(UnitScalingStrategy):
     """Shortens the gradient of every layer whose typical entry is above the threshold, whatever the layer's size.
 
     A layer is one parameter tensor. All its entries count, removed weights as zeros, so that pruning moves no limit.
@@ -29,8 +30,6 @@ class BlockRMSClip(ClipStrategy):
         0.01, gt=0, le=1e6, log=True, help="Largest root mean square of a layer's entries.", label="Threshold τ"
     )
 
-    def _apply_(self, grads: FlatGradients, state: dict[str, Any]) -> None:
-        norms = grads.layer_norms().double()
-        limits = torch.tensor([self.threshold * g.numel() ** 0.5 for g in grads.layers]).to(norms)
-        factors = limits / torch.maximum(norms, limits)
-        torch._foreach_mul_(grads.layers, factors.to(grads.values.dtype).unbind())
+    def _factors(self, grads: FlatGradients, lengths: Tensor, state: dict[str, Any]) -> Tensor:
+        limits = torch.tensor([self.threshold * g.numel() ** 0.5 for g in grads.layers]).to(lengths)
+        return limits / torch.maximum(lengths, limits)

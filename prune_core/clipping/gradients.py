@@ -7,9 +7,11 @@ from collections.abc import Iterable
 from itertools import accumulate, pairwise
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from prune_core.clipping import quick
 from prune_core.errors import ConfigError
 
 SMALL, LARGE = 1e-12, 1e18  # between these, the float32 squares below a norm neither vanished nor overflowed
@@ -33,6 +35,8 @@ class FlatGradients:
         self.parameters = parameters
         self.layers = tuple(values[a:b] for a, b in pairwise(offsets))
         self.clipped: Tensor | None = None
+        self.ends = np.array(offsets, dtype=np.int64)  # (layers + 1,), for the loops that are compiled
+        self._units: dict[tuple[int, ...], quick.Array] = {}
         self._before: FlatGradients | None = None
 
     def keep_before(self) -> FlatGradients:
@@ -57,6 +61,27 @@ class FlatGradients:
         if total.is_cpu and in_range(total.item()):  # on a GPU looking would wait: there the safe sum is always made
             return total
         return safe_norm(self.values, float(order))
+
+    def length(self) -> Tensor:
+        """The L2 norm over all entries, 0-dim, the quickest way: float64, not bitwise torch's."""
+        if quick.takes(self.values):
+            return quick.norms(self.values, self.ends[[0, -1]])[0]
+        return self.norm()
+
+    def units(self, rows: tuple[int, ...]) -> quick.Array:
+        """Where units begin, and the end, (units + 1,), if layer i is cut into ``rows[i]`` rows of equal length."""
+        if rows not in self._units:
+            layers = zip(pairwise(self.offsets), rows, strict=True)
+            starts = [a + (b - a) // n * i for (a, b), n in layers for i in range(n)]
+            self._units[rows] = np.array([*starts, self.offsets[-1]], dtype=np.int64)
+        return self._units[rows]
+
+    def unit_norms(self, rows: tuple[int, ...] | None = None) -> Tensor:
+        """The L2 norms of layers, or of the units into which ``rows`` cuts them, (units,) float64."""
+        rows = (1,) * len(self.layers) if rows is None else rows
+        if quick.takes(self.values):
+            return quick.norms(self.values, self.units(rows))
+        return torch.cat([row_norms(layer.view(n, -1)) for layer, n in zip(self.layers, rows, strict=True)])
 
     def layer_norms(self, order: int | str = 2) -> Tensor:
         """The norm of every layer, (layers,), made as ``norm`` makes that of all."""
@@ -110,6 +135,15 @@ def safe_norm(values: Tensor, order: float = 2.0) -> Tensor:
     """The norm of a vector (n,), 0-dim float64, summed in float64."""
     total: Tensor = torch.linalg.vector_norm(values, order, dtype=torch.float64)
     return total
+
+
+def row_norms(rows: Tensor) -> Tensor:
+    """L2 norms (n,) of a matrix (n, m), float64."""
+    n, m = rows.shape
+    if quick.takes(rows):
+        return quick.norms(rows.view(-1), np.arange(n + 1) * m)
+    norms: Tensor = torch.linalg.vector_norm(rows, dim=1, dtype=torch.float64)
+    return norms
 
 
 def norm_order(value: Any) -> Any:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-import torch
 from pydantic import field_validator
+from torch import Tensor
 
-from prune_core.clipping.base import ClipStrategy
+from prune_core.clipping.base import UnitScalingStrategy
 from prune_core.clipping.gradients import EPSILON, FlatGradients, norm_order
 from prune_core.registry import register
 from prune_core.settings import setting
@@ -19,7 +19,7 @@ from prune_core.settings import setting
     formula=r"g_l \leftarrow g_l \cdot \min\left(1, \frac{c}{\lVert g_l \rVert_p + 10^{-6}}\right)",
     reference="torch.nn.utils.clip_grad_norm_ of each parameter alone",
 )
-class LayerNormClip(ClipStrategy):
+class LayerNormClip(UnitScalingStrategy):
     """Shortens the gradient of every layer to at most max_norm; large layers no longer drown small ones.
 
     A layer is one parameter tensor: a weight and its bias count apart. Within a layer the direction stays; that of the
@@ -41,6 +41,9 @@ class LayerNormClip(ClipStrategy):
 
     _number = field_validator("norm_type", mode="before")(norm_order)
 
-    def _apply_(self, grads: FlatGradients, state: dict[str, Any]) -> None:
-        factors = (self.max_norm / (grads.layer_norms(self.norm_type) + EPSILON)).clamp(max=1.0)
-        torch._foreach_mul_(grads.layers, factors.to(grads.values.dtype).unbind())
+    def _lengths(self, grads: FlatGradients, rows: tuple[int, ...]) -> Tensor:
+        return grads.layer_norms()  # bitwise torch's, as the factors are made of them
+
+    def _factors(self, grads: FlatGradients, lengths: Tensor, state: dict[str, Any]) -> Tensor:
+        norms = lengths if self.norm_type == 2 else grads.layer_norms(self.norm_type)
+        return (self.max_norm / (norms + EPSILON)).clamp(max=1.0)

@@ -32,6 +32,9 @@ class NormClip(ScalingStrategy):
 
     _number = field_validator("norm_type", mode="before")(norm_order)
 
+    def _length(self, grads: FlatGradients) -> Tensor:
+        return grads.norm()  # bitwise torch's, as its factor is made of it
+
     def _factor(self, grads: FlatGradients, length: Tensor, state: dict[str, Any]) -> Tensor:
         norm = length if self.norm_type == 2 else grads.norm(self.norm_type)
         return self.max_norm / (norm + EPSILON)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from prune_core.clipping import quick
 from prune_core.clipping.gradients import FlatGradients, in_range, safe_norm
 from prune_core.errors import ConfigError
 
+Array = np.ndarray[Any, Any]
 COLUMNS = ("norm_before", "norm_after", "changed", "cosine")
 
 
@@ -82,8 +86,16 @@ def measure(grads: FlatGradients, *, layers: bool = True) -> ClipReport:
 
 def report_changed(before: FlatGradients, after: FlatGradients, *, layers: bool) -> ClipReport:
     """The report of any change, by comparing the gradient before and after."""
+    if quick.takes(before.values) and quick.takes(after.values):
+        return report_sums(quick.compare(before.values, after.values, after.ends), after, layers=layers)
     rows = [compare(a, b) for a, b in zip(before.layers, after.layers, strict=True)] if layers else None
     return ClipReport(compare(before.values, after.values), after.names, None if rows is None else torch.stack(rows))
+
+
+def report_sums(sums: Array, after: FlatGradients, *, layers: bool) -> ClipReport:
+    """The report from the sums (layers, 4) that ``quick`` made while it changed the gradient."""
+    rows = torch.from_numpy(quick.describe(sums, after.ends))
+    return ClipReport(rows[-1], after.names, rows[:-1] if layers else None)
 
 
 def report_scaled(before: FlatGradients, length: Tensor, factor: Tensor | None, *, layers: bool) -> ClipReport:
@@ -93,6 +105,31 @@ def report_scaled(before: FlatGradients, length: Tensor, factor: Tensor | None, 
     """
     rows = torch.stack([_scaled(g, norm(g), factor) for g in before.layers]) if layers else None
     return ClipReport(_scaled(before.values, length, factor), before.names, rows)
+
+
+def report_counted(
+    after: FlatGradients, length: Tensor, factor: Tensor, changed: Array, lengths: Tensor | None
+) -> ClipReport:
+    """``report_scaled`` where ``quick`` counted what ``changed``, (layers,); ``lengths`` (layers,) ask for layers."""
+    by, n = factor.item(), after.values.numel()
+    overall = _tensor(*_shortened(length.item(), by, changed.sum() / n))
+    if lengths is None:
+        return ClipReport(overall, after.names)
+    shares = changed / np.maximum(np.diff(after.ends), 1)
+    rows = [_shortened(a, by, share) for a, share in zip(lengths.tolist(), shares.tolist(), strict=True)]
+    return ClipReport(overall, after.names, torch.tensor(rows, dtype=torch.float64))
+
+
+def report_units(
+    after: FlatGradients, rows: Sequence[int], lengths: Tensor, factors: Tensor, changed: Array, *, layers: bool
+) -> ClipReport:
+    """The report of multiplying units of L2 norms ``lengths`` by ``factors``; layer i is ``rows[i]`` of the units."""
+    a, by = lengths.double().numpy(), factors.float().double().numpy()  # float32, as the entries were multiplied
+    with np.errstate(invalid="ignore"):  # inf · 0
+        sums = np.column_stack([a * a, (a * by) ** 2, a * a * by, changed])
+    if len(sums) > len(rows):
+        sums = np.add.reduceat(sums, np.cumsum((0, *rows[:-1])))
+    return report_sums(sums, after, layers=layers)
 
 
 def compare(before: Tensor, after: Tensor) -> Tensor:
@@ -138,7 +175,11 @@ def _scaled(values: Tensor, length: Tensor, factor: Tensor | None) -> Tensor:
 def _scaled_looking(values: Tensor, length: Tensor, factor: Tensor | None) -> Tensor:
     a, by = float(length), 1.0 if factor is None else float(factor)
     changed = np.count_nonzero(values.numpy() != 0) / values.numel() if by < 1 else 0.0
-    return _tensor(a, a * by, changed, 1.0 if math.isfinite(a) else math.nan)
+    return _tensor(*_shortened(a, by, changed))
+
+
+def _shortened(a: float, by: float, changed: float) -> tuple[float, ...]:
+    return a, a * by, changed, 1.0 if math.isfinite(a) else math.nan
 
 
 def _scaled_waiting_for_nothing(values: Tensor, length: Tensor, factor: Tensor | None) -> Tensor:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from prune_core.clipping import quick
 from prune_core.clipping.base import ClipStrategy
 from prune_core.clipping.gradients import FlatGradients
+from prune_core.clipping.report import ClipReport, report_sums
 from prune_core.registry import register
 from prune_core.settings import setting
 
@@ -22,6 +24,11 @@ class ValueClip(ClipStrategy):
     threshold: float = setting(
         0.01, gt=0, le=1e6, log=True, help="Largest absolute value an entry may keep.", label="Threshold α"
     )
+
+    def clip_flat_(self, grads: FlatGradients, state: dict[str, Any], *, layers: bool = True) -> ClipReport:
+        if not quick.takes(grads.values):
+            return super().clip_flat_(grads, state, layers=layers)
+        return report_sums(quick.clamp_(grads.values, grads.ends, self.threshold), grads, layers=layers)
 
     def _apply_(self, grads: FlatGradients, state: dict[str, Any]) -> None:
         grads.values.clamp_(-self.threshold, self.threshold)

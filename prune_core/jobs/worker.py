@@ -12,6 +12,7 @@ import os
 import torch
 from distributed import Worker, get_worker
 
+from prune_core.clipping import quick
 from prune_core.jobs import place
 from prune_core.tracking import Store, execute
 
@@ -40,7 +41,7 @@ def store(url: str) -> Store:
 
 @functools.cache
 def warm() -> None:
-    """Import all that a run touches, the first optimizer's 2 seconds included, and let the collector forget it."""
+    """Import and compile all that a run touches, the first optimizer's 2 seconds included; the collector forgets it."""
     torch.set_num_threads(1)
     logging.getLogger("distributed").setLevel(logging.WARNING)
     for name in ("torchvision", "sklearn.datasets", "pandas", "sqlalchemy.dialects.sqlite", "prune_core.jobs.bench"):
@@ -52,6 +53,7 @@ def warm() -> None:
         optimizer = kind([weights], lr=0.1, fused=True)
         weights.grad = torch.ones(4)
         optimizer.step()
+    quick.warm()
     gc.collect()
     gc.freeze()
 
