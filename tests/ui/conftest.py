@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+import psutil
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # tests import lab_browser_tools by its name
@@ -42,14 +43,9 @@ class Server:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """``python -m prune_ui`` on a free loopback port, with a home of its own; one for all browser tests."""
-    from prune_core.jobs import Lab
-
     home = tmp_path_factory.mktemp("lab")
-    try:
-        with served(home, PRUNE_LAB_WORKERS="1") as url:
-            yield Server(url, home)
-    finally:  # the engine outlives the server by design; here it must not outlive the tests
-        Lab(home=home).shutdown()
+    with served(home, PRUNE_LAB_WORKERS="1") as url:
+        yield Server(url, home)
 
 
 @pytest.fixture(scope="session")
@@ -74,7 +70,11 @@ def served(home: Path, *arguments: str, **variables: str) -> Iterator[str]:
             _wait(process, port, log)
             yield f"http://localhost:{port}"
         finally:
-            process.kill()  # how a server ends by itself is a test of its own; here nobody waits for it
+            # the engine outlives its server by design; here it must not outlive the tests, not even half started
+            engine = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+            for one in (process, *engine):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    one.kill()
             process.wait()
 
 

@@ -8,19 +8,21 @@ from typing import Any
 
 PATIENCE_S = 60.0  # far beyond what anything here takes, so that only what never comes fails
 
-# charts in the window, each with its data and at the size of its place; those out of sight are not drawn, by design
+# a chart is drawn when it has data and the size of its place; those far out of sight are not drawn, by design
 _DRAWN = """(least) => {
-    const seen = [...document.querySelectorAll('.lab-gd')].filter((gd) => {
+    const all = [...document.querySelectorAll('.lab-gd')];
+    const stands = (gd) => gd._fullData?.length && gd.querySelector('.main-svg')
+        && gd._fullLayout.width === Math.round(gd.parentElement.clientWidth);
+    const seen = (gd) => {
         const box = gd.parentElement.getBoundingClientRect();
         return box.width && box.height && box.top < innerHeight && box.bottom > 0;
-    });
-    return seen.length >= least && seen.every((gd) => gd._fullData?.length && gd.querySelector('.main-svg')
-        && gd._fullLayout.width === Math.round(gd.parentElement.clientWidth));
+    };
+    return all.filter(stands).length >= least && all.filter(seen).every(stands);
 }"""
 
 
 def drawn(page: Any, least: int = 1) -> None:
-    """Wait until every chart in the window is drawn, and ``least`` of them are there."""
+    """Wait until every chart in the window is drawn, and ``least`` of them altogether."""
     page.wait_for_function(_DRAWN, arg=least)
 
 
