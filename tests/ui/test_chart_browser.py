@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from lab_browser_tools import drawn, fits, until
 
@@ -95,9 +96,8 @@ def coloured(frame: bytes, box: dict[str, float]) -> int:
     picture = Image.open(io.BytesIO(frame)).convert("RGB")
     scale = picture.width / 1280
     edges = [round(v * scale) for v in (box["x"], box["y"], box["x"] + box["width"], box["y"] + box["height"])]
-    pixels = picture.crop(tuple(edges)).tobytes()
-    each = zip(*[iter(pixels)] * 3, strict=True)
-    return sum(sum(abs(have - want) for have, want in zip(pixel, ORANGE, strict=True)) < 90 for pixel in each)
+    pixels = np.asarray(picture.crop(tuple(edges)), dtype=int)  # (height, width, 3)
+    return int((np.abs(pixels - ORANGE).sum(axis=2) < 90).sum())
 
 
 def test_zoom_and_legend_stay_and_the_whole_view_returns(page: Any) -> None:

@@ -26,7 +26,8 @@ def tick(page: Any, row: int) -> None:
     """Click the box in front of a row: the table is painted, so its place has to be known."""
     canvas = page.locator("[data-testid=stDataFrame] canvas").first
     canvas.locator(f"tr[aria-rowindex='{row + 2}']").wait_for(state="attached")  # its rows, for those who cannot see
-    canvas.click(position={"x": 15, "y": 35 + 35 * row + 18})
+    above = page.locator("[data-testid=stDataFrame] .dvn-scroller").first  # takes the clicks for the canvas
+    above.click(position={"x": 15, "y": 35 + 35 * row + 18})
 
 
 def ready(page: Any) -> None:
