@@ -167,7 +167,9 @@ class Chart {
       const layout = this.arranged();
       [this.width, this.height, this.shownZooms] = [layout.width, layout.height, this.zooms];
       const config = { displayModeBar: false, displaylogo: false, responsive: false, doubleClick: false, scrollZoom: false, showTips: false };
-      await Plotly.react(this.gd, this.data, layout, config);
+      // copies: Plotly writes a click in the legend into its traces, and drawn again those would count as the server's wish
+      const data = this.data.map((trace) => ({ ...trace }));
+      await Plotly.react(this.gd, data, layout, config);
       if (!this.drawn) {
         this.listen(Plotly);
         this.handle.place(this.gd); // from now on with every plotly_afterplot

@@ -59,7 +59,7 @@ def test_twice_is_the_same_and_a_model_without_it_is_left_alone():
 def experiment(at: int, **prune: object) -> pc.Experiment:
     return pc.Experiment(
         data=DATA, model=pc.ResNet20(), prune=pc.Pruning(schedule=pc.OneShot(final=0.7, at=at), **prune),
-        train=pc.Training(steps=30, batch_size=32, lr=0.05, eval_every=1000),
+        train=pc.Training(steps=12, batch_size=32, lr=0.05, eval_every=1000),
     )  # fmt: skip
 
 
@@ -68,14 +68,14 @@ def warnings(exp: pc.Experiment) -> list[str]:
 
 
 def test_a_run_does_it_where_nothing_is_trained_after_the_last_removal_and_says_so():
-    assert ["measured anew on" in w for w in warnings(experiment(30))] == [True]
-    assert warnings(experiment(29)) == []
-    assert warnings(experiment(30, recalibrate=False)) == []
-    assert warnings(experiment(30).with_(model=pc.SmallCNN())) == []  # no batch normalisation
+    assert ["measured anew on" in w for w in warnings(experiment(12))] == [True]
+    assert warnings(experiment(11)) == []
+    assert warnings(experiment(12, recalibrate=False)) == []
+    assert warnings(experiment(12).with_(model=pc.SmallCNN())) == []  # no batch normalisation
 
 
 def test_it_gives_back_accuracy_that_was_never_lost():
-    with_it, without = pc.run(experiment(30)), pc.run(experiment(30, recalibrate=False))
+    with_it, without = pc.run(experiment(12)), pc.run(experiment(12, recalibrate=False))
     assert all(torch.equal(m, without.masks[n]) for n, m in with_it.masks.items())
     weights = dict(without.model.named_parameters())
     assert all(torch.equal(p, weights[n]) for n, p in with_it.model.named_parameters())
@@ -83,11 +83,11 @@ def test_it_gives_back_accuracy_that_was_never_lost():
 
 
 def test_a_run_that_is_stopped_there_goes_on_as_if_it_had_not_been(tmp_path):
-    exp = experiment(10)
+    exp = experiment(4)
     whole = pc.run(exp)
     control = pc.Control()
     for event in pc.stream(exp, control, checkpoint=tmp_path / "run.pt"):
-        if isinstance(event, pc.StepEvent) and event.step == 10:
+        if isinstance(event, pc.StepEvent) and event.step == 4:
             control.stop()
     rest = [e for e in pc.stream(exp, checkpoint=tmp_path / "run.pt") if isinstance(e, pc.StepEvent)]
-    assert [e.loss for e in rest] == whole.history["loss"].tolist()[10:]
+    assert [e.loss for e in rest] == whole.history["loss"].tolist()[4:]

@@ -15,12 +15,15 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+import psutil
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # tests import lab_browser_tools by its name
+from lab_browser_tools import PATIENCE_S, drawn
 
 ROOT = Path(__file__).resolve().parents[2]
 SHOTS = Path(os.environ.get("PRUNE_LAB_TEST_OUTPUT", ROOT / "test-output"))
-START_S = 120
-DRAWN = "() => [...document.querySelectorAll('.lab-chart')].every((c) => c.querySelector('.main-svg'))"
+START_S = 240
 
 
 @dataclass(frozen=True)
@@ -41,25 +44,38 @@ class Server:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """``python -m prune_ui`` on a free loopback port, with a home of its own; one for all browser tests."""
     home = tmp_path_factory.mktemp("lab")
+    with served(home, PRUNE_LAB_WORKERS="1") as url:
+        yield Server(url, home)
+
+
+@pytest.fixture(scope="session")
+def serve() -> Any:
+    """Start another server: ``with serve(folder, "--script", path) as url``."""
+    return served
+
+
+@contextlib.contextmanager
+def served(home: Path, *arguments: str, **variables: str) -> Iterator[str]:
+    """The address of a server started in ``home`` and with its runs there, ended afterwards."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PRUNE_LAB_HOME": str(home), "PRUNE_LAB_WORKERS": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PRUNE_LAB_HOME": str(home), **variables}
     environment.pop("PRUNE_LAB_STORE", None)
     log = home / "server.log"
+    command = [sys.executable, "-m", "prune_ui", "--port", str(port), *arguments]
     with log.open("w") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "prune_ui", "--port", str(port)], cwd=home, env=environment, stdout=out, stderr=out
-        )
+        process = subprocess.Popen(command, cwd=home, env=environment, stdout=out, stderr=out)
         try:
             _wait(process, port, log)
-            yield Server(f"http://localhost:{port}", home)
+            yield f"http://localhost:{port}"
         finally:
-            process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(20)
-            process.kill()
-            _end_engine(home, environment)
+            # the engine outlives its server by design; here it must not outlive the tests, not even half started
+            engine = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+            for one in (process, *engine):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    one.kill()
+            process.wait()
 
 
 def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
@@ -68,20 +84,15 @@ def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
         assert process.poll() is None, f"the server ended:\n{log.read_text()}"
         with contextlib.suppress(OSError), urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=1):
             return
-        time.sleep(0.2)
+        time.sleep(0.1)
     pytest.fail(f"the server did not answer within {START_S} s:\n{log.read_text()}")
-
-
-def _end_engine(home: Path, environment: dict[str, str]) -> None:
-    """The engine outlives the server by design; here it must not outlive the test."""
-    code = "from prune_core.jobs import Lab; Lab().shutdown()"
-    subprocess.run([sys.executable, "-c", code], cwd=home, env=environment, timeout=60, check=False)
 
 
 @pytest.fixture(scope="session")
 def browser(chromium: str) -> Iterator[Any]:
     """One Chromium for all browser tests."""
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    api.expect.set_options(timeout=1000 * PATIENCE_S)
     with api.sync_playwright() as playwright:
         started = playwright.chromium.launch(
             executable_path=chromium,
@@ -91,29 +102,61 @@ def browser(chromium: str) -> Iterator[Any]:
         started.close()
 
 
+@pytest.fixture(scope="session")
+def window(browser: Any) -> Iterator[Any]:
+    """One window for all browser tests: scripts it has read once cost a page half its time less."""
+    context = browser.new_context(accept_downloads=True)
+    context.set_default_timeout(1000 * PATIENCE_S)
+    yield context.new_page()
+    context.close()
+
+
 @dataclass
 class Visit:
     """Opens windows and collects what goes wrong in them."""
 
     browser: Any
-    server: Server
+    window: Any
+    url: str
     wrong: list[str] = field(default_factory=list)
-    contexts: list[Any] = field(default_factory=list)
+    pages: list[Any] = field(default_factory=list)
 
     def __call__(
         self, path: str = "/", *, width: int = 1280, height: int = 900, theme: str = "light", context: Any = None
     ) -> Any:
         """A window on ``path``; with ``context`` of the same person (the same cookies), otherwise of a new one."""
-        if context is None:
-            context = self.browser.new_context(
-                viewport={"width": width, "height": height}, color_scheme=theme, accept_downloads=True
-            )
-            self.contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        size = {"width": width, "height": height}
+        if context is None and not self.pages:
+            page = self.window
+            page.set_viewport_size(size)
+            page.emulate_media(color_scheme=theme)
+        else:
+            if context is None:
+                context = self.browser.new_context(viewport=size, color_scheme=theme, accept_downloads=True)
+                context.set_default_timeout(1000 * PATIENCE_S)
+            page = context.new_page()
+        page.on("pageerror", self._fall)
         page.on("console", self._hear)
-        page.goto(self.server.url + path)
+        self.pages.append(page)
+        page.goto(self.url + path)
         return page
+
+    def close(self) -> None:
+        """Leave; of this visitor the shared window keeps neither cookie and storage nor the pointer's place."""
+        for page in self.pages:
+            page.remove_listener("pageerror", self._fall)
+            page.remove_listener("console", self._hear)
+            if page is not self.window:
+                (page if page.context is self.window.context else page.context).close()
+        if self.window in self.pages:
+            self.window.mouse.up()
+            self.window.mouse.move(0, 0)
+            self.window.evaluate("() => { localStorage.clear(); sessionStorage.clear(); }")
+            self.window.goto("about:blank")
+            self.window.context.clear_cookies()
+
+    def _fall(self, error: Any) -> None:
+        self.wrong.append(str(error))
 
     def _hear(self, message: Any) -> None:
         # below a page's address Streamlit looks for itself first, and then at the root
@@ -122,12 +165,26 @@ class Visit:
 
 
 @pytest.fixture
-def visit(browser: Any, server: Server) -> Iterator[Visit]:
+def visit(browser: Any, window: Any, server: Server) -> Iterator[Visit]:
     """Open pages of the lab; an error in a browser's console fails the test."""
-    made = Visit(browser, server)
-    yield made
-    for context in made.contexts:
-        context.close()
+    with visiting(browser, window, server.url) as made:
+        yield made
+
+
+@pytest.fixture
+def visit_other(browser: Any, window: Any) -> Any:
+    """Open pages of another server: ``with visit_other(url) as visit``."""
+    return lambda url: visiting(browser, window, url)
+
+
+@contextlib.contextmanager
+def visiting(browser: Any, window: Any, url: str) -> Iterator[Visit]:
+    """A Visit that is closed afterwards; an error in a browser's console fails the test."""
+    made = Visit(browser, window, url)
+    try:
+        yield made
+    finally:
+        made.close()
     assert not made.wrong, json.dumps(made.wrong, indent=1)
 
 
@@ -141,9 +198,8 @@ def shot() -> Any:
         if full:  # the page scrolls inside itself, so that the window has to be as tall as what is in it
             tall = page.evaluate("() => document.querySelector('[data-testid=stMain]').scrollHeight")
             page.set_viewport_size({"width": size["width"], "height": max(size["height"], min(tall + 20, 6000))})
-            page.wait_for_timeout(600)
-            with contextlib.suppress(Exception):  # charts are drawn when they come into view
-                page.wait_for_function(DRAWN, timeout=15_000)
+            page.wait_for_function("(tall) => innerHeight >= Math.min(tall, 6000)", arg=tall)
+            drawn(page, 0)  # charts are drawn when they come into view
         page.screenshot(path=str(SHOTS / f"{name}.png"))
         page.set_viewport_size(size)
 

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import pytest
+from lab_browser_tools import PATIENCE_S, drawn, fits, until
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.browser
@@ -15,8 +16,8 @@ DENSE = "/prune?run=sample-dense"
 
 def ready(page: Any) -> None:
     """The four charts stand, and the curve behind them is whole."""
-    page.wait_for_function("() => document.querySelectorAll('.lab-gd .main-svg').length >= 8", timeout=90_000)
-    page.wait_for_function(f"() => ({trace('curve', 'measured')})?.x.length >= 14", timeout=90_000)
+    drawn(page, 4)
+    page.wait_for_function(f"() => ({trace('curve', 'measured')})?.x.length >= 14")
 
 
 def trace(chart: str, name: str) -> str:
@@ -36,9 +37,17 @@ def lesson(page: Any) -> str:
 def says(page: Any, text: str) -> None:
     """Wait until the sentence at the top has ``text``."""
     plain = r"innerText.replace(/\u2009/g, '').replace(/\u00a0/g, ' ')"
-    page.wait_for_function(
-        f"(t) => document.querySelector('.lab-lesson')?.{plain}.includes(t)", arg=text, timeout=30_000
-    )
+    page.wait_for_function(f"(t) => document.querySelector('.lab-lesson')?.{plain}.includes(t)", arg=text)
+
+
+def said(page: Any) -> float:
+    """The share in the sentence at the top, in percent."""
+    return float(re.search(r"\(([\d.]+) %\)", lesson(page))[1])
+
+
+def chosen(page: Any) -> float:
+    """The share that the slider shows, in percent."""
+    return 100 * float(slider(page, "sparsity").input_value())
 
 
 def kept(page: Any) -> int:
@@ -46,13 +55,17 @@ def kept(page: Any) -> int:
     return int(page.evaluate(f"() => {trace('histogram', 'kept')}.y.reduce((a, b) => a + b, 0)"))
 
 
-@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390)])
-def test_first_view(visit: Any, shot: Any, theme: str, width: int) -> None:
-    page = visit("/prune", theme=theme, width=width, height=1300 if width > 500 else 2600)
-    ready(page)
-    assert "removes 6792 of 13584 weights (50.0 %)" in lesson(page)
-    assert page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth"), "nothing is cut off"
-    shot(page, f"prune-first-{theme}-{width}")
+@pytest.mark.parametrize(("theme", "widths"), [("light", (1280, 390)), ("dark", (390, 1280))])
+def test_first_view(visit: Any, shot: Any, theme: str, widths: tuple[int, int]) -> None:
+    """Opened wide and made narrow, and the other way round."""
+    heights = {1280: 1300, 390: 2600}
+    page = visit("/prune", theme=theme, width=widths[0], height=heights[widths[0]])
+    for width in widths:
+        page.set_viewport_size({"width": width, "height": heights[width]})
+        ready(page)
+        assert "removes 6792 of 13584 weights (50.0 %)" in lesson(page)
+        fits(page)
+        shot(page, f"prune-first-{theme}-{width}")
 
 
 def test_the_slider_moves_all_pictures_and_the_link(visit: Any, shot: Any) -> None:
@@ -64,10 +77,10 @@ def test_the_slider_moves_all_pictures_and_the_link(visit: Any, shot: Any) -> No
     slider(page, "sparsity").focus()
     slider(page, "sparsity").press("PageUp")  # a tenth of the way: 99 %
     says(page, "(99.")
-    page.wait_for_function(f"() => {trace('curve', 'now')}.x[0] > 0.98")
-    assert float(slider(page, "threshold").input_value()) > threshold
-    assert kept(page) < before
-    assert "sparsity=0.99" in page.url
+    page.wait_for_function(f"() => {trace('curve', 'now')}?.x[0] > 0.98")
+    until(page, lambda: float(slider(page, "threshold").input_value()) > threshold, "a higher threshold")
+    until(page, lambda: kept(page) < before, "fewer weights kept")
+    page.wait_for_url("**/prune?*sparsity=0.99*")
     assert page.evaluate(f"() => {charts}.every((n) => n.mine)"), "no chart was made anew"
     shot(page, "prune-99")
 
@@ -87,17 +100,15 @@ def test_the_line_in_the_histogram_is_the_threshold(visit: Any) -> None:
     page.mouse.down()
     page.mouse.move(x + plot["width"] * 0.08, y, steps=6)
     page.mouse.up()
-    page.wait_for_function("() => Number(new URL(location).searchParams.get('sparsity')) > 0.6", timeout=30_000)
+    page.wait_for_function("() => Number(new URL(location).searchParams.get('sparsity')) > 0.6")
     page.wait_for_function(
         """() => {
             const at = Number(document.querySelector('.st-key-prune-histogram .lab-grip').ariaValueNow);
             const other = document.querySelector('.st-key-prune-threshold input[type=range]');
             return at > 0.1 && Math.abs(at - Number(other.value)) <= 2 * Number(other.step);
-        }""",
-        timeout=30_000,
+        }"""
     )
-    share = float(re.search(r"\(([\d.]+) %\)", lesson(page))[1])
-    assert share == pytest.approx(100 * float(slider(page, "sparsity").input_value()), abs=0.15)
+    until(page, lambda: said(page) == pytest.approx(chosen(page), abs=0.15), "the sentence says what the slider does")
 
 
 def test_the_dot_walks_on_the_curve_while_it_is_drawn_along(visit: Any) -> None:
@@ -110,16 +121,16 @@ def test_the_dot_walks_on_the_curve_while_it_is_drawn_along(visit: Any) -> None:
     page.mouse.down()
     page.mouse.move(x + 60, y, steps=4)
     says(page, "(6")  # answered before it is let go
-    assert page.locator(".st-key-prune-curve .lab-dot-now").is_visible()
+    page.locator(".st-key-prune-curve .lab-dot-now").wait_for()
     page.mouse.up()
-    assert 0.55 < float(slider(page, "sparsity").input_value()) < 0.75
+    until(page, lambda: 55 < chosen(page) < 75, "the slider where the dot is")
 
 
 def test_a_model_without_data(visit: Any, shot: Any) -> None:
     page = visit("/prune?model=squeezenet1_1&weights=random&sparsity=0.8&scope=layer", height=1300)
     says(page, "(80.0 %)")
-    page.wait_for_function("() => document.querySelectorAll('.lab-gd .main-svg').length >= 6", timeout=60_000)
-    assert page.get_by_text("no accuracy is measured").is_visible()
+    drawn(page, 3)
+    page.get_by_text("no accuracy is measured").wait_for()
     assert page.locator(".st-key-prune-curve").count() == 0
     shot(page, "prune-torchvision")
 
@@ -138,10 +149,10 @@ def test_fine_tune_from_here(visit: Any, server: Any, shot: Any) -> None:
     page.get_by_label("Steps", exact=True).fill("60")
     page.get_by_label("Steps", exact=True).press("Tab")
     page.get_by_role("button", name="Fine-tune").click()
-    page.wait_for_url(re.compile(r"[?&]run=(?!sample)"), timeout=60_000)
+    page.wait_for_url(re.compile(r"[?&]run=(?!sample)"))
     run_id = re.search(r"[?&]run=([^&]+)", page.url)[1]
     store = server.store()
-    assert store.wait(run_id, timeout=90) == "finished"
+    assert store.wait(run_id, timeout=PATIENCE_S) == "finished"
     record = store.run(run_id)
     assert record.experiment.train.steps == 60
     assert store.history(run_id)["sparsity"].min() == pytest.approx(0.95, abs=1e-3), "pruned before the first step"

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from lab_browser_tools import PATIENCE_S, drawn, fits
 
 import prune_core as pc
 from prune_core.events import EvalEvent
@@ -24,52 +25,53 @@ SAMPLES = "/runs?runs=sample-clipped-and-pruned,sample-dense"
 def tick(page: Any, row: int) -> None:
     """Click the box in front of a row: the table is painted, so its place has to be known."""
     canvas = page.locator("[data-testid=stDataFrame] canvas").first
-    canvas.wait_for(timeout=60_000)
-    box = canvas.bounding_box()
-    page.mouse.click(box["x"] + 15, box["y"] + 35 + 35 * row + 18)
+    canvas.locator(f"tr[aria-rowindex='{row + 2}']").wait_for(state="attached")  # its rows, for those who cannot see
+    above = page.locator("[data-testid=stDataFrame] .dvn-scroller").first  # takes the clicks for the canvas
+    above.click(position={"x": 15, "y": 35 + 35 * row + 18})
 
 
-def drawn(page: Any) -> None:
-    """Wait until the first chart and the tables stand there."""
-    page.locator(".lab-gd .main-svg").first.wait_for(timeout=60_000)
-    page.locator("[data-testid=stDataFrame] canvas").nth(1).wait_for(timeout=30_000)
+def ready(page: Any) -> None:
+    """Wait until the charts and the tables stand there."""
+    page.locator(".lab-gd .main-svg").first.wait_for()
+    drawn(page)
+    page.locator("[data-testid=stDataFrame] canvas").nth(1).wait_for()
 
 
 def test_two_runs_are_ticked_and_compared(visit: Any, shot: Any) -> None:
     page = visit("/")  # the link of the page comes from the menu here, and from the address in the next test
     page.get_by_role("link", name="Runs").click()
     tick(page, 0)
-    page.get_by_text("All settings").wait_for(timeout=30_000)
-    page.wait_for_url("**/runs?runs=sample-clipped-and-pruned", timeout=20_000)
+    page.get_by_text("All settings").wait_for()
+    page.wait_for_url("**/runs?runs=sample-clipped-and-pruned")
     tick(page, 1)
-    page.get_by_text("2 runs compared").wait_for(timeout=30_000)
-    page.wait_for_url(re.compile("sample-clipped-and-pruned(,|%2C)sample-dense"), timeout=20_000)
-    drawn(page)
-    lines = page.evaluate("() => document.querySelector('.lab-gd')._fullData.map((t) => t.name)")
-    assert len(set(lines)) == 2, "each run has a line of its own name"
+    page.get_by_text("2 runs compared").wait_for()
+    page.wait_for_url(re.compile("sample-clipped-and-pruned(,|%2C)sample-dense"))
+    ready(page)
+    names = "new Set(document.querySelector('.lab-gd')._fullData?.map((t) => t.name))"
+    page.wait_for_function(f"() => {names}.size === 2")  # each run has a line of its own name
     shot(page, "runs-compared")
     page.get_by_role("button", name="Choose none").click()
-    page.get_by_text("Tick a run").wait_for(timeout=20_000)
+    page.get_by_text("Tick a run").wait_for()
 
 
 @pytest.mark.parametrize(("theme", "width"), [("light", 390), ("dark", 1280)])
 def test_a_link_opens_the_comparison(visit: Any, shot: Any, theme: str, width: int) -> None:
     page = visit(SAMPLES, theme=theme, width=width)
-    page.get_by_text("2 runs compared").wait_for(timeout=60_000)
-    page.get_by_text("What is set differently").wait_for(timeout=20_000)
-    drawn(page)
-    assert page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth"), "nothing is cut off"
+    page.get_by_text("2 runs compared").wait_for()
+    page.get_by_text("What is set differently").wait_for()
+    ready(page)
+    fits(page)
     shot(page, f"runs-{theme}-{width}")
 
 
 def test_from_a_run_to_train_and_to_prune(visit: Any) -> None:
     page = visit("/runs?runs=sample-dense")
-    page.get_by_role("link", name="Prune it").click(timeout=60_000)
-    page.wait_for_url("**/prune?run=sample-dense*", timeout=30_000)
+    page.get_by_role("link", name="Prune it").click()
+    page.wait_for_url("**/prune?run=sample-dense*")
     page.go_back()
-    page.get_by_role("link", name="Open on Train").click(timeout=60_000)
-    page.wait_for_url(re.compile("[?&]run=sample-dense"), timeout=30_000)
-    page.get_by_text("Sample run").first.wait_for(timeout=30_000)
+    page.get_by_role("link", name="Open on Train").click()
+    page.wait_for_url(re.compile("[?&]run=sample-dense"))
+    page.get_by_text("Sample run").first.wait_for()
 
 
 def begun(store: Any, name: str) -> str:
@@ -79,7 +81,7 @@ def begun(store: Any, name: str) -> str:
         run_id = store.create(experiment, name=name)
         if store.claim(run_id, TOKEN):
             return str(run_id)
-        store.wait(run_id, timeout=60)
+        store.wait(run_id, timeout=PATIENCE_S)
         store.delete([run_id])
 
 
@@ -116,8 +118,8 @@ def test_a_live_comparison_keeps_its_place(visit: Any, server: Any, shot: Any) -
     go_on(store, run_id, 1, 60)
     with alive(store, run_id):
         page = visit(f"/runs?runs=sample-dense,{run_id}")
-        page.get_by_text("2 runs compared").wait_for(timeout=60_000)
-        drawn(page)
+        page.get_by_text("2 runs compared").wait_for()
+        ready(page)
         chart = page.locator(".lab-gd").first
         chart.scroll_into_view_if_needed()
         box = chart.locator(".nsewdrag").first.bounding_box()
@@ -125,7 +127,7 @@ def test_a_live_comparison_keeps_its_place(visit: Any, server: Any, shot: Any) -
         page.mouse.down()
         page.mouse.move(box["x"] + 160, box["y"] + 100, steps=5)
         page.mouse.up()
-        page.locator(".lab-chart [data-action=reset]:visible").first.wait_for(timeout=10_000)
+        page.locator(".lab-chart [data-action=reset]:visible").first.wait_for()
         view = "(chart) => [...chart._fullLayout.xaxis.range]"
         zoomed = chart.evaluate(view)
         page.evaluate("() => { window.__table = document.querySelector('[data-testid=stDataFrame]'); }")
@@ -133,12 +135,12 @@ def test_a_live_comparison_keeps_its_place(visit: Any, server: Any, shot: Any) -
         another = begun(store, "another")
         store.finish(another, TOKEN, "finished", "all steps made", {})
         go_on(store, run_id, 61, 120)
-        page.wait_for_function("() => document.querySelector('.lab-gd').data.at(-1).x.length === 2", timeout=30_000)
-        page.get_by_text("Show 1 new run").wait_for(timeout=20_000)
+        page.wait_for_function("() => document.querySelector('.lab-gd').data.at(-1).x.length === 2")
+        page.get_by_text("Show 1 new run").wait_for()
         assert chart.evaluate(view) == zoomed
         assert page.evaluate("() => window.__table.isConnected"), "the table is the one that was there"
         page.get_by_text("Show 1 new run").click()
-        page.get_by_text("Show 1 new run").wait_for(state="detached", timeout=20_000)
+        page.get_by_text("Show 1 new run").wait_for(state="detached")
         assert re.search(f"sample-dense(,|%2C){run_id}", page.url), "both are still chosen"
         assert chart.evaluate(view) == zoomed
         shot(page, "runs-live")
@@ -152,10 +154,10 @@ def test_delete_can_be_taken_back(visit: Any, server: Any) -> None:
     go_on(store, run_id, 1, 60)
     store.finish(run_id, TOKEN, "finished", "all steps made", {"accuracy": 0.9})
     page = visit(f"/runs?runs={run_id}")
-    page.get_by_role("button", name="Delete 1 run").click(timeout=60_000)
-    page.get_by_text("Tick a run").wait_for(timeout=20_000)
+    page.get_by_role("button", name="Delete 1 run").click()
+    page.get_by_text("Tick a run").wait_for()
     assert store.run(run_id).deleted
     page.get_by_role("button", name="Undo: bring back 1 run").click()
-    page.get_by_role("heading", name="to be deleted").wait_for(timeout=20_000)
+    page.get_by_role("heading", name="to be deleted").wait_for()
     assert not store.run(run_id).deleted
     store.delete([run_id])

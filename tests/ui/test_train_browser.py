@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import pytest
+from lab_browser_tools import PATIENCE_S, drawn, fits, until
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.browser
@@ -14,7 +15,7 @@ LONG = "/?train.steps=200000&model=mlp"  # minutes: whatever is done with it hap
 
 
 def run_id(page: Any) -> str:
-    page.wait_for_url(re.compile(r"[?&]run="), timeout=30_000)
+    page.wait_for_url(re.compile(r"[?&]run="))
     return re.search(r"[?&]run=([^&]+)", page.url)[1]
 
 
@@ -23,7 +24,8 @@ def button(page: Any, name: str) -> Any:
 
 
 def ready(page: Any) -> None:
-    page.wait_for_selector(".lab-chart .main-svg", timeout=60_000)
+    """The charts that are in sight stand."""
+    drawn(page)
 
 
 @pytest.fixture
@@ -32,13 +34,13 @@ def going(visit: Any, server: Any) -> Any:
     page = visit(LONG)
     ready(page)
     button(page, "Train").click()
-    button(page, "Stop").wait_for(timeout=60_000)
-    page.get_by_text(re.compile(r"Step [1-9]")).first.wait_for(timeout=60_000)
+    button(page, "Stop").wait_for()
+    page.get_by_text(re.compile(r"Step [1-9]")).first.wait_for()
     yield page
     store = server.store()
     for row in store.runs(statuses=["queued", "running", "paused"]).itertuples():
         store.send(row.id, "stop")
-        store.wait(row.id, timeout=30)
+        store.wait(row.id, timeout=PATIENCE_S)
 
 
 @pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 390)])
@@ -46,8 +48,8 @@ def test_a_newcomer_sees_a_finished_run(visit: Any, shot: Any, theme: str, width
     page = visit(theme=theme, width=width)
     ready(page)
     page.get_by_text("Sample run").first.wait_for()
-    assert "removed 0 of 13" in page.locator(".lab-lesson").inner_text().replace("\u2009", " ")
-    assert page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth"), "nothing is cut off"
+    playwright.expect(page.locator(".lab-lesson")).to_contain_text("removed 0 of 13")
+    fits(page)
     shot(page, f"train-first-{theme}-{width}")
 
 
@@ -56,11 +58,11 @@ def test_a_run_from_the_click_to_the_end(visit: Any, server: Any, shot: Any) -> 
     ready(page)
     button(page, "Train").click()
     new = run_id(page)
-    page.get_by_text("120 of 120 steps").first.wait_for(timeout=60_000)
-    record = server.store().run(new)
-    assert record.status == "finished"
-    shown = page.locator("[data-testid=stMetricValue]").first.inner_text()
-    assert shown.replace("\u00a0", " ") == f"{record.accuracy:.1%}".replace("%", " %")
+    page.get_by_text("120 of 120 steps").first.wait_for()
+    store = server.store()
+    assert store.wait(new, timeout=PATIENCE_S) == "finished"
+    accuracy = f"{store.run(new).accuracy:.1%}".replace("%", " %")
+    playwright.expect(page.locator("[data-testid=stMetricValue]").first).to_have_text(accuracy)
     shot(page, "train-finished")
 
 
@@ -70,17 +72,14 @@ def test_a_threshold_changed_in_mid_run_is_marked_and_recorded(going: Any, serve
     slider.focus()
     slider.press("ArrowRight")
     store = server.store()
-    for _ in range(100):
-        marks = store.marks(new)
-        if len(marks):
-            break
-        going.wait_for_timeout(100)
+    until(going, lambda: len(store.marks(new)), "a mark of the change")
+    marks = store.marks(new)
     assert marks["field"].tolist() == ["clip_threshold"]
     value = marks["value"].iloc[0]
     assert value > store.run(new).experiment.clip.threshold
     # drawn where it happened: a vertical line of that step on the charts
     shapes = "() => (document.querySelector('.lab-gd')?._fullLayout?.shapes ?? []).map((s) => Number(s.x0))"
-    going.wait_for_function(f"({shapes})().includes({int(marks['step'].iloc[0])})", timeout=20_000)
+    going.wait_for_function(f"({shapes})().includes({int(marks['step'].iloc[0])})")
     shot(going, "train-changed-in-mid-run", full=False)
 
 
@@ -90,12 +89,13 @@ def test_a_refresh_in_mid_run_loses_nothing(going: Any, server: Any) -> None:
     going.reload()
     ready(going)
     assert run_id(going) == new
-    button(going, "Stop").wait_for(timeout=30_000)  # it is still this visitor's
+    button(going, "Stop").wait_for()  # it is still this visitor's
     assert store.run(new).status == "running"
-    first = going.evaluate("() => document.querySelector('.lab-gd')._fullData[0].x[0]")
-    assert first == 1, "the chart begins where the run began"
-    assert store.run(new).step > before
-    going.wait_for_timeout(1500)
+    x = "document.querySelector('.lab-gd')._fullData[0].x"
+    assert going.evaluate(f"() => {x}[0]") == 1, "the chart begins where the run began"
+    until(going, lambda: store.run(new).step > before, "the run goes on")
+    for _ in range(3):  # redrawn thrice: whatever the sliders had to send is with the run by then
+        going.wait_for_function(f"(last) => {x}.at(-1) > last", arg=going.evaluate(f"() => {x}.at(-1)"))
     assert not len(store.marks(new)), "sliders that come back move nothing"
     assert going.get_by_role("slider", name="Target sparsity").get_attribute("aria-valuetext") == "0.9"
 
@@ -103,19 +103,16 @@ def test_a_refresh_in_mid_run_loses_nothing(going: Any, server: Any) -> None:
 def test_pause_one_step_and_stop(going: Any, server: Any) -> None:
     new, store = run_id(going), server.store()
     button(going, "Pause").click()
-    store.wait(new, ["paused"], timeout=20)
-    button(going, "Resume").wait_for(timeout=20_000)
+    assert store.wait(new, ["paused"], timeout=PATIENCE_S) == "paused"
+    button(going, "Resume").wait_for()
     held = store.run(new).step
     going.get_by_role("button", name="Step", exact=True).click()
-    for _ in range(100):
-        if store.run(new).step != held:
-            break
-        going.wait_for_timeout(100)
+    until(going, lambda: store.run(new).step != held, "one step")
     assert store.run(new).step == held + 1
     button(going, "Stop").click()
-    assert store.wait(new, timeout=20) == "stopped"
-    button(going, "Train").wait_for(timeout=20_000)
-    assert going.get_by_text("Stopped").first.is_visible()
+    assert store.wait(new, timeout=PATIENCE_S) == "stopped"
+    button(going, "Train").wait_for()
+    going.get_by_text("Stopped").first.wait_for()
 
 
 def test_zoom_stays_and_no_frame_is_blank_while_it_runs(going: Any) -> None:
@@ -136,21 +133,21 @@ def test_zoom_stays_and_no_frame_is_blank_while_it_runs(going: Any) -> None:
     going.mouse.down()
     going.mouse.move(plot["x"] + plot["width"] * 0.7, plot["y"] + plot["height"] - 10, steps=5)
     going.mouse.up()
-    going.wait_for_timeout(800)
+    going.locator(".lab-chart").first.locator("[data-action=reset]").wait_for()
     view = "() => document.querySelector('.lab-gd')._fullLayout.xaxis.range.map(Number)"
     points = "() => document.querySelector('.lab-gd')._fullData[0].x.at(-1)"
     zoomed, last = going.evaluate(view), going.evaluate(points)
-    going.wait_for_function(f"({points})() > {last} + 200", timeout=60_000)
+    going.wait_for_function(f"({points})() > {last} + 200")
     assert going.evaluate(view) == pytest.approx(zoomed)
     assert going.evaluate("() => document.querySelector('.lab-gd').mine"), "the chart was never taken away"
-    assert going.evaluate("() => window.frames_") > 10
+    going.wait_for_function("() => window.frames_ > 10")
     assert going.evaluate("() => window.blank") == 0
 
 
 def test_somebody_else_may_watch_and_not_steer(going: Any, visit: Any) -> None:
     other = visit(going.url.removeprefix(going.url.split("/?")[0]))
     ready(other)
-    other.get_by_text("You are watching").first.wait_for(timeout=30_000)
+    other.get_by_text("You are watching").first.wait_for()
     assert button(other, "Stop").count() == 0
 
 
@@ -158,8 +155,8 @@ def test_points_in_the_plane_show_their_boundary(visit: Any, shot: Any) -> None:
     page = visit("/?data=moons&model=mlp&train.steps=100&prune=none", theme="dark")
     ready(page)
     button(page, "Train").click()
-    page.get_by_text("100 of 100 steps").first.wait_for(timeout=60_000)
-    page.get_by_text("boundary").first.wait_for(timeout=20_000)
+    page.get_by_text("100 of 100 steps").first.wait_for()
+    page.get_by_text("boundary").first.wait_for()
     shot(page, "train-moons-dark")
 
 
@@ -167,7 +164,7 @@ def test_a_run_that_diverges_is_a_result(visit: Any, shot: Any) -> None:
     page = visit("/?data=digits&model=mlp&clip=none&prune=none&train.lr=100&train.weight_decay=1&train.steps=200")
     ready(page)
     button(page, "Train").click()
-    page.get_by_text("Diverged").first.wait_for(timeout=60_000)
+    page.get_by_text("Diverged").first.wait_for()
     shot(page, "train-diverged", full=False)
 
 
@@ -177,9 +174,9 @@ def test_a_mistake_is_a_sentence_and_keeps_what_was_typed(visit: Any) -> None:
     field = page.get_by_role("textbox", name=re.compile("Threshold.*exactly"))
     field.fill("-1")
     field.press("Enter")
-    page.get_by_text(re.compile("greater than 0 and at most")).first.wait_for(timeout=20_000)
-    assert button(page, "Train").is_disabled()
+    page.get_by_text(re.compile("greater than 0 and at most")).first.wait_for()
+    playwright.expect(button(page, "Train")).to_be_disabled()
     assert float(field.input_value()) == -1
     field.fill("0.02")
     field.press("Enter")
-    playwright.expect(button(page, "Train")).to_be_enabled(timeout=20_000)
+    playwright.expect(button(page, "Train")).to_be_enabled()

@@ -1,0 +1,39 @@
+"""What browser tests wait for. Nothing is read once and nothing is slept: a slow machine only takes longer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+PATIENCE_S = 60.0  # far beyond what anything here takes, so that only what never comes fails
+
+# a chart is drawn when it has data and the size of its place; those far out of sight are not drawn, by design
+_DRAWN = """(least) => {
+    const all = [...document.querySelectorAll('.lab-gd')];
+    const stands = (gd) => gd._fullData?.length && gd.querySelector('.main-svg')
+        && gd._fullLayout.width === Math.round(gd.parentElement.clientWidth);
+    const seen = (gd) => {
+        const box = gd.parentElement.getBoundingClientRect();
+        return box.width && box.height && box.top < innerHeight && box.bottom > 0;
+    };
+    return all.filter(stands).length >= least && all.filter(seen).every(stands);
+}"""
+
+
+def drawn(page: Any, least: int = 1) -> None:
+    """Wait until every chart in the window is drawn, and ``least`` of them altogether."""
+    page.wait_for_function(_DRAWN, arg=least)
+
+
+def fits(page: Any) -> None:
+    """Wait until nothing is wider than the window; a page that was just resized takes a moment."""
+    page.wait_for_function("() => document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def until(page: Any, condition: Callable[[], object], what: str) -> None:
+    """Wait for ``condition``, of the store say, while the page goes on; fails with ``what`` where it never comes."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"in {PATIENCE_S:g} s it never came to this: {what}"
+        page.wait_for_timeout(50)
