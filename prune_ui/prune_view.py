@@ -173,7 +173,8 @@ def _threshold_slider(source: Source, reply: PreviewReply, place: st.delta_gener
     at = min(round((reply.threshold or 0.0) / step) * step, largest)
     state.THRESHOLD.set(max(float(f"{at:.12g}"), 0.0))
     picture = reply.picture
-    what = "" if isinstance(state.grain(), Weights) else " of a group"
+    alone = isinstance(state.grain(), Weights) or state.grain().at_most is not None  # weights have scores of their own
+    what = "" if alone else " of a group"
     where = f" in {picture.name}" if state.SCOPE.get() != "global" and picture is not None else ""
     place.slider(
         f"Threshold{what}{where}", 0.0, float(f"{largest:.12g}"), key=state.THRESHOLD.name, step=step, format="%.4g",

@@ -18,8 +18,7 @@ def check_together(criterion: Criterion, scope: Scope, granularity: Granularity)
         )
     if scope == "sensitivity" and not isinstance(granularity, Weights):
         raise ConfigError(
-            f"Pruning.granularity must be Weights with scope 'sensitivity', whose scan removes single weights; got "
-            f"{grain}."
+            f"Pruning.scope must not be 'sensitivity' with {grain}, because its scan removes single weights; got {scope!r}."
         )
     if granularity.whole_outputs and criterion.within_outputs:
         raise ConfigError(
