@@ -18,7 +18,8 @@ def check_together(criterion: Criterion, scope: Scope, granularity: Granularity)
         )
     if scope == "sensitivity" and not isinstance(granularity, Weights):
         raise ConfigError(
-            f"Pruning.scope must not be 'sensitivity' with {grain}, because its scan removes single weights; got {scope!r}."
+            f"Pruning.scope must not be 'sensitivity' with {grain}, because its scan removes single weights; "
+            f"got {scope!r}."
         )
     if granularity.whole_outputs and criterion.within_outputs:
         raise ConfigError(
