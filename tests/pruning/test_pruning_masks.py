@@ -61,7 +61,9 @@ def curves(scores):
 
 
 def make_masks(scores, sparsity, scope="global", keep=None, ratios=None):
-    return make_masks_of(scores, sparsity, scope, keep, ratios, curves(scores) if scope == "sensitivity" else None)
+    return make_masks_of(
+        scores, sparsity, scope, keep, ratios, curves=curves(scores) if scope == "sensitivity" else None
+    )
 
 
 def assert_same(a, b):
