@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -103,6 +104,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("browser") and find_chromium() is None:
         why = "no Chromium: install it (Debian: apt-get install chromium) or set PRUNE_LAB_CHROMIUM"
         pytest.fail(why, pytrace=False) if IN_CI else pytest.skip(why)
+
+
+_MAIN = sys.modules["__main__"]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    # a page that a test ran has put itself in its place, and every process that is spawned later would run that page
+    sys.modules["__main__"] = _MAIN
 
 
 @pytest.hookimpl(wrapper=True)

@@ -127,5 +127,7 @@ def test_settings_go_through_json():
 
 
 def test_a_wrong_scope_names_the_choices():
-    with pytest.raises(ConfigError, match=r"Pruning\.scope must be one of 'global', 'layer', 'erk', got 'row'"):
+    with pytest.raises(
+        ConfigError, match=r"Pruning\.scope must be one of 'global', 'layer', 'erk', 'sensitivity', got 'row'"
+    ):
         Pruning(scope="row")

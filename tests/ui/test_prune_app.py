@@ -398,7 +398,7 @@ def test_a_scan_that_cannot_be_says_why(visit: Callable[..., AppTest], bench: Be
     page = visit(model="squeezenet1_1", scope="sensitivity")
     assert not errors(page)
     said = " ".join(str(c.value) for c in page.caption)
-    assert "no test data belongs to this model" in said and "by sensitivity (measures the loss" in said
+    assert "no test data belongs to this model" in said and "by sensitivity: measures the loss" in said
     assert next(b for b in page.selectbox if b.label == "Scope").value == "global"
 
 
