@@ -2,56 +2,66 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import contextlib
+import os
 import signal
+import subprocess
+import sys
 import time
-from collections.abc import Iterator
-from typing import Any
 
 import prune_core as pc
 from prune_core.events import STEP_FIELDS
-from prune_core.tracking import Store, checkpoint_path, execute, executing
+from prune_core.tracking import Store, checkpoint_path, execute
 from prune_core.training import load_checkpoint
+
+# checkpoints every 100 ms, and 3 ms more for a step: time to be killed in
+SCRIPT = """
+import sys, time, torch
+torch.set_num_threads(1)
+import prune_core as pc
+from prune_core.tracking import Store, execute, executing
 from prune_core.training.stream import events
 
-FORK = multiprocessing.get_context("fork")  # the children have all imported already
+def slow(*given):
+    for event in events(*given, checkpoint_every_s=0.1):
+        if isinstance(event, pc.StepEvent):
+            time.sleep(0.003)
+        yield event
 
-
-def work(url: str, run_id: str, name: str, said: Any) -> None:
-    """In a process of its own: checkpoints every 100 ms, and 3 ms more for a step: time to be killed in."""
-
-    def slow(*given: Any) -> Iterator[Any]:
-        for event in events(*given, checkpoint_every_s=0.1):
-            if isinstance(event, pc.StepEvent):
-                time.sleep(0.003)
-            yield event
-
-    executing.events = slow
-    said.send(execute(Store(url), run_id, name))
+executing.events = slow
+sys.stdin.readline()
+print(execute(Store(sys.argv[1]), sys.argv[2], "worker " + sys.argv[3]))
+"""
 
 
 def test_twins_one_of_them_killed_end_bitwise_equal(store: Store, experiment: pc.Experiment) -> None:
     experiment = experiment.with_(**{"train.steps": 200})
     killed, twin = store.create(experiment), store.create(experiment)
-    heard, said = FORK.Pipe(duplex=False)
     processes = [
-        FORK.Process(target=work, args=(store.url, run_id, f"worker {i}", said))
+        subprocess.Popen(
+            [sys.executable, "-c", SCRIPT, store.url, run_id, str(i)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         for i, run_id in enumerate((killed, twin))
     ]
     try:
         for process in processes:
-            process.start()
+            assert process.stdin is not None
+            process.stdin.write("go\n")
+            process.stdin.flush()
         began = time.monotonic()
         while store.run(killed).step < 60 or not store.run(killed).checkpoint:
             assert time.monotonic() - began < 100, store.run(killed)
             time.sleep(0.01)
-        processes[0].kill()
-        assert heard.poll(100) and heard.recv() == "finished"
+        os.kill(processes[0].pid, signal.SIGKILL)
+        assert processes[1].communicate(timeout=100)[0] == "finished\n"
     finally:
         for process in processes:
-            process.kill()
-            process.join()
-    assert processes[0].exitcode == -signal.SIGKILL
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            process.communicate()
     assert store.reap(older_than_s=0.05) == [killed]
     record = store.run(killed)
     assert record.status == "failed"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,59 +17,63 @@ import pytest
 
 import prune_core as pc
 from prune_core.events import EvalEvent, InterventionEvent, MaskEvent
-from prune_core.tracking import Store, checkpoint_path, new_token
+from prune_core.tracking import Store, checkpoint_path
 
 Rows = Callable[[int, int], np.ndarray]
-FORK = multiprocessing.get_context("fork")  # the children have all imported already
 LOOK = EvalEvent(2, 0.5, 1.25, 100, (0.25, 0.75))
 MARK = InterventionEvent(2, "lr", 0.05, "ann")
 MASK = MaskEvent(2, 0.5, 0.5, {"layer": 10}, {"layer": 0.1})
 
 
-def taker(url: str, ids: list[str], go: Any, won: Any) -> None:
-    store = Store(url)
-    go.wait()
-    for run_id in ids:
-        if store.claim(run_id, new_token(), str(os.getpid())):
-            won.put((run_id, str(os.getpid())))
-    won.put(None)
+# Fresh processes: one forked from a process with threads may wait for ever for a lock that one of them held.
+TAKER = """
+import os, sys
+from prune_core.tracking import Store, new_token
+store = Store(sys.argv[1])
+print("ready", flush=True)
+sys.stdin.readline()
+for run_id in sys.argv[2:]:
+    if store.claim(run_id, new_token(), str(os.getpid())):
+        print(run_id, os.getpid())
+"""
+MAKER = """
+import sys
+import prune_core as pc
+from prune_core.tracking import Store
+sys.stdin.readline()
+store, experiment = Store(sys.argv[1]), pc.Experiment.from_json(sys.argv[2])
+print(*[store.create(experiment) for _ in range(10)])
+"""
+
+
+def process(script: str, *arguments: str) -> subprocess.Popen[str]:
+    """Another process that begins when it is told to."""
+    command = [sys.executable, "-c", script, *arguments]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def test_of_processes_that_race_for_a_run_one_gets_it(store: Store, experiment: pc.Experiment) -> None:
     ids = [store.create(experiment) for _ in range(12)]
-    go, won = FORK.Event(), FORK.Queue()
-    racers = [FORK.Process(target=taker, args=(store.url, ids, go, won)) for _ in range(4)]
+    racers = [process(TAKER, store.url, *ids) for _ in range(3)]
+    assert [racer.stdout.readline() for racer in racers] == ["ready\n"] * 3
     for racer in racers:
-        racer.start()
-    go.set()
-    found, ended = [], 0
-    while ended < len(racers):
-        if (item := won.get(timeout=60)) is None:
-            ended += 1
-        else:
-            found.append(item)
-    for racer in racers:
-        racer.join(60)
+        racer.stdin.write("go\n")
+        racer.stdin.flush()
+    found = [tuple(line.split()) for racer in racers for line in racer.communicate(timeout=60)[0].splitlines()]
     assert sorted(run_id for run_id, _ in found) == sorted(ids)  # each exactly once
     assert {(r.id, r.worker) for r in map(store.run, ids)} == set(found)
     assert all(r.status == "running" for r in map(store.run, ids))
 
 
-def maker(url: str, settings: str, made: Any) -> None:
-    store, experiment = Store(url), pc.Experiment.from_json(settings)
-    made.put([store.create(experiment) for _ in range(10)])
-
-
 def test_processes_that_open_an_empty_home_at_once_share_one_store(home: Path, experiment: pc.Experiment) -> None:
-    url, made = f"sqlite:///{home}/lab.db", FORK.Queue()
-    makers = [FORK.Process(target=maker, args=(url, experiment.to_json(), made)) for _ in range(4)]
-    for process in makers:
-        process.start()
-    ids = [run_id for _ in makers for run_id in made.get(timeout=60)]
-    for process in makers:
-        process.join(60)
-        assert process.exitcode == 0
-    assert len(set(ids)) == 40
+    url = f"sqlite:///{home}/lab.db"
+    makers = [process(MAKER, url, experiment.to_json()) for _ in range(3)]
+    for maker in makers:
+        maker.stdin.write("go\n")
+        maker.stdin.flush()
+    ids = [run_id for maker in makers for run_id in maker.communicate(timeout=100)[0].split()]
+    assert [maker.returncode for maker in makers] == [0, 0, 0]
+    assert len(set(ids)) == 30
     assert set(Store(url).runs()["id"]) == set(ids)
 
 

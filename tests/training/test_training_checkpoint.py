@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
 import prune_core as pc
 
-FORK = multiprocessing.get_context("fork")  # the children have all imported already
-
-
-def train(settings: str, path: Path, said: Any) -> None:
-    """In a process of its own: slow steps, each said, with a checkpoint every 50 ms."""
-    for event in pc.stream(pc.Experiment.from_yaml(settings), checkpoint=path, checkpoint_every_s=0.05):
-        if isinstance(event, pc.StepEvent):
-            time.sleep(0.005)
-            said.send(event.step)
+SCRIPT = """
+import sys, time, torch
+torch.set_num_threads(1)
+import prune_core as pc
+exp = pc.Experiment.from_yaml(open(sys.argv[1]).read())
+for event in pc.stream(exp, checkpoint=sys.argv[2], checkpoint_every_s=0.05):
+    if isinstance(event, pc.StepEvent):
+        time.sleep(0.005)
+        print(event.step, flush=True)
+"""
 
 
 def same_weights(a: torch.nn.Module, b: torch.nn.Module) -> bool:
@@ -32,18 +34,18 @@ def same_weights(a: torch.nn.Module, b: torch.nn.Module) -> bool:
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_a_killed_run_resumes_and_ends_bitwise_equal(experiment: pc.Experiment, tmp_path: Path, optimizer: str) -> None:
     exp = experiment.with_(**{"train.optimizer": optimizer, "train.lr": 0.01, "train.steps": 150})
-    path = tmp_path / "run" / "checkpoint.pt"
-    heard, said = FORK.Pipe(duplex=False)
-    victim = FORK.Process(target=train, args=(exp.to_yaml(), path, said))
-    victim.start()
-    said.close()
+    settings, path = tmp_path / "exp.yaml", tmp_path / "run" / "checkpoint.pt"
+    settings.write_text(exp.to_yaml())
+    victim = subprocess.Popen([sys.executable, "-c", SCRIPT, str(settings), str(path)], stdout=subprocess.PIPE)
     try:
-        while heard.recv() < 60 or not path.exists():
-            pass
+        assert victim.stdout is not None
+        for line in victim.stdout:
+            if int(line) >= 60 and path.exists():
+                break
+        os.kill(victim.pid, signal.SIGKILL)
     finally:
         victim.kill()
-        victim.join()
-    assert victim.exitcode == -signal.SIGKILL
+        victim.wait()
     at = pc.load_checkpoint(path).step
     assert 0 < at < 150
     resumed = pc.run(exp, checkpoint=path, progress=False)
