@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from prune_core.events import EvalEvent, InterventionEvent, MaskEvent
 from prune_core.tracking import Store, checkpoint_path
 
 Rows = Callable[[int, int], np.ndarray]
+FORK = multiprocessing.get_context("fork")  # the child has imported already
 LOOK = EvalEvent(2, 0.5, 1.25, 100, (0.25, 0.75))
 MARK = InterventionEvent(2, "lr", 0.05, "ann")
 MASK = MaskEvent(2, 0.5, 0.5, {"layer": 10}, {"layer": 0.1})
