@@ -175,4 +175,5 @@ def test_the_sensitivity_of_each_layer_fills_in_and_stays(visit: Any, shot: Any)
     shot(page, "prune-sensitivity")
     page.get_by_role("link", name="Runs").click()
     page.get_by_role("link", name="Prune").click()
+    page.get_by_role("button", name="Table (CSV)").scroll_into_view_if_needed()  # charts are drawn where they are seen
     page.wait_for_function(f"() => {measured}.length === 32", timeout=60_000)
