@@ -12,7 +12,7 @@ from prune_core.data import DataSource
 from prune_core.errors import ConfigError, LabError
 from prune_core.experiment import Experiment
 from prune_core.models import ModelSource
-from prune_core.pruning import Granularity, prunable
+from prune_core.pruning import Pruning
 
 if TYPE_CHECKING:
     from prune_core.tracking import RunRecord
@@ -39,18 +39,20 @@ def _parameters(model: str, shape: tuple[int, ...], classes: int) -> int:
     return sum(p.numel() for p in ModelSource.model_validate(json.loads(model)).outline(shape, classes).parameters())
 
 
-def check_fit(experiment: Experiment, granularity: Granularity) -> None:
-    """Raise ConfigError where the experiment's model has nothing that ``granularity`` could remove."""
+def check_fit(experiment: Experiment, prune: Pruning) -> None:
+    """Raise ConfigError where the experiment's model has nothing that ``prune`` could remove, or cannot be scored."""
     info, model = experiment.data.info, json.dumps(experiment.model.model_dump())
-    if sentence := _misfit(model, info.shape, info.classes, json.dumps(granularity.model_dump())):
+    # without schedule and shares, so that no move of a slider asks anew
+    axes = Pruning(criterion=prune.criterion, granularity=prune.granularity, keep_dense=prune.keep_dense)
+    if sentence := _misfit(model, info.shape, info.classes, json.dumps(axes.model_dump())):
         raise ConfigError(sentence)
 
 
 @st.cache_data(max_entries=512, show_spinner=False)
-def _misfit(model: str, shape: tuple[int, ...], classes: int, granularity: str) -> str:
+def _misfit(model: str, shape: tuple[int, ...], classes: int, prune: str) -> str:
     try:
         net = ModelSource.model_validate(json.loads(model)).outline(shape, classes)
-        Granularity.model_validate(json.loads(granularity)).groups(net, prunable(net))
+        Pruning(**json.loads(prune)).select(net)
     except ConfigError as error:
         return str(error)
     except (LabError, RuntimeError, NotImplementedError):  # some models have no outline: a run says what fits

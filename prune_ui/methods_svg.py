@@ -44,10 +44,10 @@ def rect(x: float, y: float, w: float, h: float, colour: str, opacity: float, fr
     return f'<rect x="{x:.1f}" y="{y:.1f}" width="{w:.1f}" height="{h:.1f}" style="{style}"/>'
 
 
-def text(x: float, y: float, text: str, anchor: str = "start") -> str:
+def text(x: float, y: float, words: str, anchor: str = "start") -> str:
     """A small label."""
     style = f"fill:{{muted}};font-family:sans-serif;font-size:10px;text-anchor:{anchor}"
-    return f'<text x="{x:.1f}" y="{y:.1f}" style="{style}">{text}</text>'
+    return f'<text x="{x:.1f}" y="{y:.1f}" style="{style}">{words}</text>'
 
 
 def matrices(weights: dict[str, Tensor], kept: dict[str, Tensor], behind: bool = False) -> str:

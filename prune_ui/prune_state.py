@@ -35,6 +35,7 @@ SPARSITY: Key[float] = Key("prune/sparsity", DEFAULT)
 THRESHOLD: Key[float] = Key("prune/threshold", 0.0)
 LAYER: Key[str] = Key("prune/layer", "")
 GRAIN = "granularity"  # in the link
+NOTE: Key[tuple[str, str]] = Key("prune/note", ("", ""))  # a criterion, and why there are no groups with it
 RECALIBRATE: Key[bool] = Key("prune/recalibrate", True)
 SAID: Key[str] = Key("prune/said", "")
 LOST: Key[str] = Key("prune/lost", "")
@@ -60,27 +61,33 @@ def grain_form() -> Form[Grain]:
 
 def grain() -> Granularity:
     """What goes at once; single weights while the form is wrong."""
-    value = grain_form().value
-    return value.granularity if value is not None else Weights()
+    return value.granularity if (value := grain_form().value) is not None else Weights()
 
 
 def _closed(form: Form[Grain], path: str) -> dict[str, str]:
-    criterion = Criterion.registry[CRITERION.get()].cls()
-    return {e.name: why for e in Granularity.registry if (why := _against(criterion, "global", e.cls()))}
+    return {e.name: why for e in Granularity.registry if (why := _against("global", e.cls()))}
+
+
+def settle() -> str:
+    """Go back to single weights where the criterion does not go with the groups chosen; says why until another is."""
+    if against := _against("global", grain()):
+        grain_form().put(GRAIN, "weights")
+        NOTE.set((CRITERION.get(), against))
+    return NOTE.get()[1] if NOTE.get()[0] == CRITERION.get() and isinstance(grain(), Weights) else ""
 
 
 def scopes() -> dict[Scope, str]:
     """Every scope, and why it cannot be had with what else is chosen; "" where it can."""
-    criterion = Criterion.registry[CRITERION.get()].cls()
-    found = {scope: _against(criterion, scope, grain()) for scope in get_args(Scope)}
+    found = {scope: _against(scope, grain()) for scope in get_args(Scope)}
     if KIND.get() != RUNS:
         found["sensitivity"] = "measures the loss on training examples, which a run has"
     return found
 
 
-def _against(criterion: Criterion, scope: Scope, granularity: Granularity) -> str:
+def _against(scope: Scope, granularity: Granularity) -> str:
+    """Why the two do not go with the criterion chosen, "" where they do."""
     try:
-        check_together(criterion, scope, granularity)
+        check_together(Criterion.registry[CRITERION.get()].cls(), scope, granularity)
     except ConfigError as error:
         return why(str(error))
     return ""

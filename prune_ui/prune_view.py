@@ -14,7 +14,7 @@ from prune_core.pruning import Criterion, Weights
 from prune_ui import prune_charts as charts
 from prune_ui import prune_curve, prune_sensitivity, prune_tune
 from prune_ui import prune_state as state
-from prune_ui.fields import choice_label
+from prune_ui.fields import choice_label, plain
 from prune_ui.naming import GRANULARITY, in_text, part_label
 from prune_ui.options import not_offered
 from prune_ui.prune_state import Source
@@ -58,6 +58,8 @@ def panel() -> None:
         st.caption(entry.summary)
         if reasons := state.not_offered():
             st.caption(f"Not offered here: {reasons}.")
+        if against := state.settle():
+            st.caption(f":material/info: Single weights again: {plain(against)}.")
         scopes = state.scopes()
         offered = [scope for scope, why in scopes.items() if not why]
         if state.SCOPE.get() not in offered:

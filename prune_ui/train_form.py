@@ -88,7 +88,6 @@ def _fit(form: Form[Experiment], path: str) -> None:
         st.session_state["train/note"] = (
             "The schedule is now One shot at step 0: this criterion is for before training."
         )
-
     if path == GRANULARITY and form.value is None and (most := _most(form)) < 1:
         _prune_at_most(form, most)
         st.session_state["train/note"] = f"The sparsity is now {percent(most, 0)}: this granularity allows no more."
@@ -104,8 +103,8 @@ def closed(form: Form[Experiment], path: str) -> dict[str, str]:
         try:
             prune = experiment.prune.replace(**{axis: value})
             prune.check_axes()
-            if axis == "granularity":
-                cache.check_fit(experiment, prune.granularity)
+            if axis in ("criterion", "granularity"):
+                cache.check_fit(experiment, prune)
         except ConfigError as error:
             found[name] = why(str(error))
     return found
@@ -135,7 +134,8 @@ def _most(form: Form[Experiment]) -> float:
 
 
 def _prune_at_most(form: Form[Experiment], most: float) -> None:
-    form.put("prune.schedule.final", float(f"{most:.6g}") if float(f"{most:.6g}") <= most else most)
+    short = float(f"{most:.6g}")  # two thirds in six digits, where that is no more than two thirds
+    form.put("prune.schedule.final", short if short <= most else most)
 
 
 def _before_training(form: Form[Experiment]) -> bool:
@@ -202,7 +202,7 @@ def _repairs(form: Form[Experiment], part: str) -> list[tuple[str, Callable[[], 
             return [(f"No {label.lower()}", partial(form.put, path, NONE))]
     if part == "prune" and _before_training(form):
         return [("Prune before the first step", lambda: _prune_first(form))]
-    if part == "prune" and (most := _most(form)) < 1 and "at most" in form.built.problems[part]:
+    if part == "prune" and (most := _most(form)) < 1 and "at most" in sentence:
         return [(f"Remove {percent(most, 0)}", lambda: _prune_at_most(form, most))]
     fields = {p: s for p, s in draft.walk() if not is_part(s)}
     steps = draft.parsed("train.steps", fields["train.steps"])

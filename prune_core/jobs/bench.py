@@ -17,7 +17,7 @@ from prune_core.data import Dataset
 from prune_core.data.cache import Cache
 from prune_core.errors import ConfigError, LabError, UnknownNameError
 from prune_core.jobs.question import Cost, LayerPicture, LayerView, PreviewReply, PreviewRequest
-from prune_core.jobs.scored import MOST, Scored
+from prune_core.jobs.scored import Scored
 from prune_core.jobs.slices import SlicedScan
 from prune_core.jobs.worker import store
 from prune_core.measuring import MacCount, macs
@@ -31,7 +31,7 @@ from prune_core.seeding import generator
 from prune_core.tracking import checkpoint_path
 from prune_core.training import Evaluation, evaluate, load_checkpoint, restore_model
 from prune_core.training.recalibrate import recalibrate_
-from prune_core.training.sensitivity import RECALIBRATED, drawn
+from prune_core.training.sensitivity import RECALIBRATED, check_once, drawn
 
 WEIGHTS = 200_000_000  # of all models in memory together: 0.8 GB, and twice that for their indices
 REPLIES = 512
@@ -156,10 +156,7 @@ class Loaded:
             at = Evidence(weights, model=self.model, masks=self.keep, generator=draw, batches=batches)
             return Scored.of(criterion, at, groups)
 
-        if criterion.rounds_to(MOST) > 1:
-            raise ConfigError(
-                f"{type(criterion).__name__} removes in rounds, anew for every sparsity: see it on Train."
-            )
+        check_once(criterion)
         return self._scores.get((criterion.model_dump_json(), granularity.model_dump_json(), seed), make)
 
     def _scan(

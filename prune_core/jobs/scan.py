@@ -199,7 +199,10 @@ class SensitivityScan:
             error = future.exception()
             if not isinstance(error, KilledWorker):
                 raise EngineError(f"The scan was ended by {type(error).__name__}: {str(error)[:200]}")
-            self._workers, self._looked = [], 0.0  # the dead one is among them: look before anything is given out again
+            self._workers, self._looked = (
+                [],
+                -LOOK_S,
+            )  # the dead one is among them: look before anything is given out again
             self._again(ask, died=True)
             return
         if future.status != "finished":

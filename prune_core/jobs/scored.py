@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from prune_core.pruning import (
@@ -19,6 +18,7 @@ from prune_core.pruning import (
     make_masks,
     score,
 )
+from prune_core.pruning.sensitivity import lowest
 
 MOST = 1 - 1e-9  # a threshold above every weight: make_masks wants less than 1
 
@@ -56,10 +56,5 @@ class Scored:
             return make_masks(self.scores, sparsity, scope, keep=self.keep, groups=self.groups)
         masks: Masks = {}
         for name in [layer] if layer else removed:
-            score, k = self.scores[name], removed[name]
-            n = score.numel()
-            if k == n:  # a global threshold may take a whole layer, which no sparsity below 1 does
-                masks[name] = torch.zeros_like(score, dtype=torch.bool)
-            else:
-                masks |= make_masks({name: score}, k / n, "layer", keep=self.keep)
+            masks |= lowest(name, self.scores[name], removed[name], self.keep)
         return masks

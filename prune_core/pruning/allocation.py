@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 
 from prune_core.errors import ConfigError
@@ -66,6 +66,18 @@ def allocate_groups(
     else:
         wanted = {name: float(k) for name, k in allocate(shapes, sparsity, gone, scope).items()}
     return [(names, max(sum(wanted[n] - gone[n] for n in names), 0.0)) for names in together]
+
+
+def sparsity_where(removed_at: Callable[[float], float], wanted: float) -> float:
+    """The lowest sparsity in [0, 1] at which ``removed_at(sparsity)``, which never falls, is ``wanted``; by halving."""
+    low, high = 0.0, 1.0
+    for _ in range(40):
+        middle = (low + high) / 2
+        if removed_at(middle) < wanted:
+            low = middle
+        else:
+            high = middle
+    return high
 
 
 def erk_densities(shapes: Shapes, sparsity: float, gone: Mapping[str, int] | None = None) -> dict[str, float]:

@@ -129,7 +129,7 @@ class Evidence:
 
     def flow(self) -> dict[str, Tensor]:
         """∂R/∂w by name, float64: R is the sum of all outputs of the network with every parameter's absolute value, for
-        an input of ones; no biases, normalisation in eval mode, removed weights at 0."""
+        an input of ones; no biases but those of normalisation, which is in eval mode, removed weights at 0."""
         model = copy.deepcopy(self.model).double().eval()
         with torch.no_grad():
             for value in model.state_dict().values():
@@ -138,8 +138,10 @@ class Evidence:
             for layer in model.modules():
                 # the paper's R is a product of weights; what a bias adds passes no earlier weight, so that late layers
                 # would keep what early ones need, and 99 % sparsity would empty the first of nine
-                if isinstance(layer, nn.Linear | _ConvNd) and layer.bias is not None:
-                    layer.bias.zero_()
+                if isinstance(layer, nn.Linear | _ConvNd | nn.MultiheadAttention | nn.RNNBase):
+                    for name, value in layer.named_parameters(recurse=False):
+                        if "bias" in name:
+                            value.zero_()
             parameters = dict(model.named_parameters())
             for name, mask in self.masks.items():
                 parameters[name].mul_(mask)

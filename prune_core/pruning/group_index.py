@@ -9,11 +9,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from prune_core.pruning.allocation import allocate_groups
+from prune_core.pruning.allocation import allocate_groups, sparsity_where
 from prune_core.pruning.granularity import Groups
 from prune_core.pruning.granularity.groups import pick
 from prune_core.pruning.index import Histogram, histogram_of
 from prune_core.pruning.masks import Scope, check_sparsity, comparable
+
+MOST = 1 - 1e-9  # at which all goes that may
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,14 @@ class GroupIndex:
         looked = self._rows if scope == "global" else [rows for rows in self._rows if layer in rows.names]
         total = sum(self.sizes[name] for rows in looked for name in rows.names)
         left = sum(int(rows.weights[rows.score > threshold].sum()) for rows in looked)
-        return (total - left) / total
+        if scope in ("global", "layer"):
+            return (total - left) / total
+
+        def gone(sparsity: float) -> int:
+            removed = self.removed_at(min(sparsity, MOST), scope)
+            return sum(removed[name] for name in looked[0].names)
+
+        return sparsity_where(gone, total - left)
 
     def largest(self, layer: str = "") -> float:
         """The highest score, of one layer or of all: the threshold that takes everything."""

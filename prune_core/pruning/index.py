@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from prune_core.errors import ConfigError
-from prune_core.pruning.allocation import allocate
+from prune_core.pruning.allocation import allocate, sparsity_where
 from prune_core.pruning.masks import Scope, check_mask, check_sparsity, comparable, count_kept
 from prune_core.pruning.select import NAN
 from prune_core.pruning.tolerance import LossCurve
@@ -110,14 +110,9 @@ class WeightIndex:
         share = self.layer_sparsity(threshold)[layer]
         if scope == "layer":
             return share
-        low, high = 0.0, 1.0  # what a layer gives up rises with the whole
-        for _ in range(40):
-            middle = (low + high) / 2
-            if allocate(self.shapes, middle, None, scope, curves=self.curves)[layer] < share * self.sizes[layer]:
-                low = middle
-            else:
-                high = middle
-        return high
+        return sparsity_where(
+            lambda s: allocate(self.shapes, s, None, scope, curves=self.curves)[layer], share * self.sizes[layer]
+        )
 
     def layer_sparsity(self, threshold: float) -> dict[str, float]:
         """Share of each layer's weights that score at most ``threshold``."""

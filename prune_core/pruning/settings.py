@@ -121,8 +121,6 @@ class Pruning(Settings):
                 f"Pruning.schedule must end at a sparsity of at most {self.granularity.most:g} with "
                 f"{type(self.granularity).__name__}, got {schedule.final:g}."
             )
-        if self.regrow is not None and self.regrow.keeps_values:
-            self._check_anew(type(self.regrow).__name__, name)
         if schedule.end > steps:
             raise ConfigError(f"Pruning.schedule must end by step {steps}, where training ends, got {schedule.end}.")
         if self.rewind == "no":
@@ -141,6 +139,8 @@ class Pruning(Settings):
     def check_axes(self) -> None:
         """Raise ConfigError where criterion, scope, granularity and regrowth do not go together at all."""
         check_together(self.criterion, self.scope, self.granularity)
+        if self.regrow is not None and self.regrow.keeps_values:
+            self._check_anew(type(self.regrow).__name__, type(self.criterion).__name__)
         if self.scope == "sensitivity" and self.regrow is not None and self.regrow.keeps_values:
             raise ConfigError(
                 f"Pruning.scope must not be 'sensitivity' with {type(self.regrow).__name__}, which moves all weights "
@@ -160,9 +160,8 @@ class Pruning(Settings):
         return bool(named) or type(self.criterion).can_score is not Criterion.can_score
 
     def groups(self, model: nn.Module) -> Groups | None:
-        """How what ``select`` finds in ``model`` is cut into groups; None where every weight stands for itself."""
-        found = self.select(model)
-        return self.granularity.groups(model, {name: w.detach() for name, w in found.items()})
+        """How the weights of ``model`` that are not kept dense are cut; None where every weight stands for itself."""
+        return self.granularity.groups(model, self._not_kept(model))
 
     def _check_anew(self, regrow: str, criterion: str) -> None:
         """Whether masks can be chosen anew all the time, among weights that keep their values."""
@@ -182,6 +181,24 @@ class Pruning(Settings):
         Sparsity is a share of these. Layers in which ``granularity`` finds no groups stay dense too. Raises ConfigError
         where a name in ``keep_dense`` is no layer's, or nothing is left.
         """
+        left = self._not_kept(model)
+        groups = self.groups(model)
+        if groups is not None:
+            left = {name: left[name] for name in left if name in groups.names}
+        if lost := [name for name in left if not self.criterion.can_score(owner(model, name))]:
+            raise ConfigError(
+                f"Pruning.criterion {type(self.criterion).__name__} cannot score {', '.join(lost)}; leave that dense "
+                "(keep_dense), or choose another criterion."
+            )
+        if over := [s for s in self.ratios(left, self.schedule.final).values() if s > self.granularity.most]:
+            raise ConfigError(
+                f"Pruning.layer_sparsity must be at most {self.granularity.most:g} with "
+                f"{type(self.granularity).__name__}, got {over[0]:g}."
+            )
+        return left
+
+    def _not_kept(self, model: nn.Module) -> dict[str, nn.Parameter]:
+        """``prunable`` without the layers that are to stay dense."""
         found = prunable(model)
         names = list(found)
         dense = set(names[:1] * self.keep_first + names[-1:] * self.keep_last)
@@ -198,19 +215,6 @@ class Pruning(Settings):
             raise ConfigError(
                 f"Pruning has nothing to remove: of {len(names)} prunable weights {len(dense)} are kept dense; "
                 "use a model with linear, convolution, attention or recurrent layers, or keep fewer dense."
-            )
-        groups = self.granularity.groups(model, {name: w.detach() for name, w in left.items()})
-        if groups is not None:
-            left = {name: left[name] for name in left if name in groups.names}
-        if lost := [name for name in left if not self.criterion.can_score(owner(model, name))]:
-            raise ConfigError(
-                f"Pruning.criterion {type(self.criterion).__name__} cannot score {', '.join(lost)}; leave that dense "
-                "(keep_dense), or choose another criterion."
-            )
-        if over := [s for s in self.ratios(left, self.schedule.final).values() if s > self.granularity.most]:
-            raise ConfigError(
-                f"Pruning.layer_sparsity must be at most {self.granularity.most:g} with "
-                f"{type(self.granularity).__name__}, got {over[0]:g}."
             )
         return left
 

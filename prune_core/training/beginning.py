@@ -8,10 +8,13 @@ from collections.abc import Iterable
 import torch
 
 from prune_core.errors import ConfigError
-from prune_core.events import InterventionEvent
+from prune_core.events import InterventionEvent, WarningEvent
 from prune_core.experiment import Experiment
+from prune_core.pruning import Groups
 from prune_core.training.checkpoint import Checkpoint, load_checkpoint
 from prune_core.training.control import check_intervention
+
+LISTED = 6  # names of layers in a sentence
 
 
 def pick_device(wanted: str) -> torch.device:
@@ -34,3 +37,12 @@ def by_step(experiment: Experiment, interventions: Iterable[InterventionEvent]) 
         check_intervention(experiment, mark.field, mark.value)
         found[mark.step].append(mark)
     return dict(found)
+
+
+def say_uncut(groups: Groups | None) -> WarningEvent | None:
+    """Which layers stay dense because they cannot be cut into ``groups``; None where all can."""
+    if groups is None or not groups.dense:
+        return None
+    names = ", ".join(groups.dense[:LISTED])
+    more = f" and {len(groups.dense) - LISTED} more" if len(groups.dense) > LISTED else ""
+    return WarningEvent(0, f"Not cut into the groups that are removed, so dense: {names}{more} (Pruning.granularity).")

@@ -102,8 +102,8 @@ class RunMasks:
             at = look(self.masks)
             self._curves = scan_curves(at, self.pruning.criterion.score(at))
         masks = choose_masks(self.pruning.criterion, target, self._select, look, self.masks, self.groups)
-        if self.active and all(count_kept(mask) == self.kept.get(name) for name, mask in masks.items()):
-            return None  # the next group would take it further away
+        if all(count_kept(mask) == self.kept.get(name, mask.numel()) for name, mask in masks.items()):
+            return None  # one group more would be further away than none
         self.thresholds = {}
         for name, w in weights.items():
             before = self.masks.get(name)

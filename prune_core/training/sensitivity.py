@@ -192,11 +192,16 @@ def score_once(
     seed: int,
 ) -> Mapping[str, Tensor]:
     """Scores of the model as it is. Raises ConfigError for a criterion that scores anew in rounds."""
-    if criterion.rounds_to(1 - 1e-9) > 1:
-        raise ConfigError(f"{type(criterion).__name__} removes in rounds, anew for every sparsity: see it on Train.")
+    check_once(criterion)
     batches = None if data is None else partial(drawn, data, seed)
     at = Evidence(weights, model=model, masks=keep, generator=generator(seed, "masks"), batches=batches)
     return criterion.score(at)
+
+
+def check_once(criterion: Criterion) -> None:
+    """Raise ConfigError for a criterion that scores anew in rounds, so that one scoring says nothing."""
+    if criterion.rounds_to(1 - 1e-9) > 1:
+        raise ConfigError(f"{type(criterion).__name__} removes in rounds, anew for every sparsity: see it on Train.")
 
 
 def drawn(data: Dataset, seed: int, n: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -21,6 +21,7 @@ from prune_core.events import (
     WarningEvent,
 )
 from prune_core.experiment import Experiment
+from prune_core.training.beginning import say_uncut
 from prune_core.training.checkpoint import load_checkpoint, save_checkpoint
 from prune_core.training.control import Change, Control, check_intervention
 from prune_core.training.state import RunState
@@ -67,6 +68,8 @@ def events(
     before, began = state.seconds, time.perf_counter()
     saved = began
     if state.step == 0:
+        if said := say_uncut(state.masks.groups):
+            yield said
         if masked := state.follow_schedule():
             yield masked
         yield state.snapshot()

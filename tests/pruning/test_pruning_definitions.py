@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -127,7 +128,10 @@ def test_grasp_of_one_batch_and_of_several_are_the_same():
     x, y = torch.randn(9, 3, dtype=torch.float64), torch.arange(9) % 3
     whole = look(model, x, y).hessian_gradient(9, 200.0)  # one batch makes its gradient once, several make it twice
     weights = {n: w.detach() for n, w in prunable(model).items()}
-    batches = lambda n: zip(x.split(4), y.split(4), strict=True)  # noqa: E731
+
+    def batches(n: int) -> Any:
+        return zip(x.split(4), y.split(4), strict=True)
+
     parts = Evidence(weights, model=model, batches=batches).hessian_gradient(9, 200.0)
     for name in whole:
         torch.testing.assert_close(whole[name], parts[name], rtol=1e-9, atol=1e-15)

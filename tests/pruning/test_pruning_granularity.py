@@ -203,6 +203,13 @@ def test_the_index_says_what_the_masks_do(cls, scope):
             threshold = next(iter(index.thresholds_at(sparsity).values()))
             assert index.sparsity_for(threshold, "global", "") == pytest.approx(realised)
         assert index.sparsity_for(index.largest(), "global", "") == 1
+    else:  # the layer looked at gives up what it gave up, and the others follow
+        for sparsity in (0.3, 0.8):
+            removed, thresholds = index.removed_at(sparsity, scope), index.thresholds_at(sparsity, scope)
+            for layer, threshold in thresholds.items():
+                if threshold > float("-inf"):
+                    back = min(index.sparsity_for(threshold, scope, layer), 0.999999)
+                    assert index.removed_at(back, scope)[layer] == removed[layer]
 
 
 def test_the_index_of_single_weights_answers_for_n_of_m():
@@ -332,6 +339,19 @@ def test_a_target_beyond_the_limit_is_refused_in_mid_run():
     exp = pc.Experiment(data=pc.Digits(), model=pc.SmallCNN(), prune=prune)
     with pytest.raises(pc.ConfigError, match=r"at most 0.5 with NofM, got 0.7"):
         pc.run(exp, progress=False, interventions=[pc.InterventionEvent(2, "sparsity", 0.7, "")])
+
+
+def test_a_run_names_what_stays_dense_and_says_nothing_before_a_group_goes():
+    exp = pc.Experiment(
+        data=pc.Digits(), model=pc.SmallCNN(),
+        prune=pc.Pruning(granularity=pc.Filters(), schedule=pc.Linear(final=0.02, start=1, stop=12)),
+        train=pc.Training(steps=12, batch_size=16),
+    )  # fmt: skip
+    first, *rest = pc.stream(exp)
+    assert first.message.startswith("Not cut into the groups that are removed, so dense: 7.weight, 9.weight")
+    said = [e for e in rest if type(e).__name__ == "MaskEvent"]
+    assert said and all(e.sparsity > 0 for e in said)  # a filter of the first layer is 9 of 4,752 weights, 0.19 %
+    assert said[0].step > 1
 
 
 def test_layers_that_cannot_be_cut_stay_dense_and_are_named():

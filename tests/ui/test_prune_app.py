@@ -346,6 +346,41 @@ def test_what_cannot_be_offered_says_why(visit: Callable[..., AppTest]) -> None:
     assert "Taylor, first order" in " ".join(str(c.value) for c in page.caption)
 
 
+@pytest.mark.parametrize(
+    ("link", "granularity"),
+    [
+        ({"granularity": "filters"}, pc.Filters()),
+        ({"granularity": "n_of_m", "granularity.n": "1"}, pc.NofM(n=1)),
+        ({"granularity": "blocks", "granularity.columns": "4"}, pc.Blocks(columns=4)),
+    ],
+    ids=["filters", "n_of_m", "blocks"],
+)
+def test_a_link_prunes_groups_and_says_what_is_left_out(
+    visit: Callable[..., AppTest], link: dict[str, str], granularity: pc.Granularity
+) -> None:
+    page = visit(run=DENSE, sparsity="0.9", **link)
+    assert not errors(page) and not page.exception
+    asked = answer(run=DENSE, sparsity=min(0.9, granularity.most), granularity=granularity)
+    total, kept = sum(v.numel for v in asked.layers), sum(v.kept for v in asked.layers)
+    assert f'removes <b class="pruning">{total - kept}</b> of {total} weights' in lesson(page)
+    assert page.slider(key="prune/sparsity").max == pytest.approx(min(granularity.most, 0.999), abs=1e-3)
+    said = " ".join(str(c.value) for c in page.caption)
+    assert all(name in said for name in asked.uncut)
+
+
+def test_groups_that_do_not_go_with_a_criterion_are_named_or_given_up(visit: Callable[..., AppTest]) -> None:
+    page = visit(run=DENSE, granularity="filters")
+    next(b for b in page.selectbox if b.label == "Criterion").select("wanda").run()
+    assert not errors(page) and not page.exception
+    said = " ".join(str(c.value) for c in page.caption)
+    assert "Single weights again: must not remove whole outputs with Wanda" in said
+    box = next(b for b in page.selectbox if b.label == "Granularity")
+    assert box.value == "weights" and not {"Filters", "Neurons"} & set(box.options)
+    page = visit(run=DENSE, granularity="n_of_m", scope="erk")
+    assert not errors(page) and not page.exception
+    assert next(b for b in page.selectbox if b.label == "Scope").value == "global"
+
+
 def test_rounds_cannot_be_previewed_and_say_so() -> None:
     reply = preview("", PreviewRequest(model=pc.SmallCNN(), data=pc.Digits(), criterion=pc.SynFlow()))
     assert isinstance(reply, ConfigError)

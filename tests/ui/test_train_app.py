@@ -251,6 +251,21 @@ def test_a_criterion_for_before_training_brings_its_schedule(page: AppTest) -> N
     assert not train_button(page).disabled
 
 
+def test_groups_bring_their_sparsity_and_what_cannot_be_is_named(page: AppTest) -> None:
+    page.run()
+    box = page.selectbox(key="train/prune.granularity")
+    assert "Attention heads" not in box.options  # a network without attention is chosen
+    assert "it needs nn.MultiheadAttention layers" in texts(page)
+    box.select("n_of_m").run()
+    assert "The sparsity is now 50\xa0%" in texts(page)
+    prune = form_value(page).prune
+    assert prune is not None and prune.schedule.final == 0.5
+    assert not {"ERK", "by sensitivity"} & set(page.selectbox(key="train/prune.scope").options)
+    page.selectbox(key="train/prune.granularity").select("filters").run()
+    assert "Wanda" not in page.selectbox(key="train/prune.criterion").options
+    assert not train_button(page).disabled and not page.exception
+
+
 @pytest.mark.parametrize(
     ("link", "words", "button"),
     [

@@ -162,9 +162,8 @@ def pick(score: Tensor, left: Tensor, remove: float) -> Tensor:
     order = order[stay[order]]
     gone = F.pad(left[order].cumsum(0), (1, 0))  # after 0, 1, 2, ... groups
     off = (gone - remove).abs()
-    nearest = (
-        off <= off.min() + 1e-9 * remove
-    ).nonzero()  # shares are floats: 0.3 of 10 is a little off.reshape(-1).tolist()
+    # shares are floats: 0.3 of 10 is a little off
+    nearest = (off <= off.min() + 1e-9 * remove).nonzero().reshape(-1).tolist()
     many = next((k for k in nearest if k % 2 == 0), nearest[0])
     stay[order[:many]] = False
     return stay
