@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,7 +10,6 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
-from torchvision.ops import StochasticDepth
 
 
 @contextmanager
@@ -40,7 +40,13 @@ def draws(module: nn.Module) -> bool:
     """Whether a module's forward pass may draw random numbers in training."""
     if isinstance(module, nn.MultiheadAttention | nn.RNNBase):
         return float(module.dropout) > 0
-    return isinstance(module, _DropoutNd | StochasticDepth) and module.p > 0
+    return (isinstance(module, _DropoutNd) or _skips_blocks(module)) and bool(module.p)
+
+
+def _skips_blocks(module: nn.Module) -> bool:
+    """Whether it is torchvision's StochasticDepth: importing that takes two seconds, and who has one has done it."""
+    ops = sys.modules.get("torchvision.ops")
+    return ops is not None and isinstance(module, ops.StochasticDepth)
 
 
 def normalised(model: nn.Module) -> list[_BatchNorm]:
