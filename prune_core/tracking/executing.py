@@ -10,6 +10,7 @@ import torch
 from prune_core.errors import LabError
 from prune_core.events import InterventionEvent, Status
 from prune_core.measuring import count_parameters
+from prune_core.tracking import files
 from prune_core.tracking.home import checkpoint_path
 from prune_core.tracking.recorder import Recorder, rows_of
 from prune_core.tracking.store import Store, new_token
@@ -62,7 +63,7 @@ def _state_of(store: Store, run_id: str, token: str) -> RunState:
         InterventionEvent(int(m.step), m.field, float(m.value), m.sender) for m in store.marks(run_id).itertuples()
     ]
     state = RunState(record.experiment, marks)
-    path = checkpoint_path(run_id)
+    path = files.checkpoint(run_id, resume=True)
     if path.is_file():
         state.load(load_checkpoint(path))
     if state.step or record.attempt > 1:
