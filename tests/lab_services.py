@@ -154,6 +154,41 @@ def postgres_programs() -> Path | None:
     return max((path.parent for path in versions), key=lambda path: int(path.parent.name), default=None)
 
 
+# --- S3 --------------------------------------------------------------------------------------------------------------
+@pytest.fixture(scope="session")
+def s3() -> Iterator[str]:
+    """The address of a server that speaks S3, on loopback."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address=HOST, port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """PRUNE_LAB_FILES in an empty bucket: ``s3://bucket/lab``; this process and those it starts may use it."""
+    import s3fs
+
+    from prune_core import remote
+    from prune_core.tracking import files
+
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "lab")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of-no-use")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    name = f"lab-{secrets.token_hex(4)}"
+    s3fs.S3FileSystem(skip_instance_cache=True).mkdir(name)
+    monkeypatch.setenv("PRUNE_LAB_FILES", f"s3://{name}/lab")
+    remote._opened.cache_clear()
+    files._seen.clear()
+    yield f"s3://{name}/lab"
+    remote._opened.cache_clear()
+    files._seen.clear()
+
+
 def _answers(server: Postgres) -> bool:
     import psycopg
 
