@@ -23,7 +23,7 @@ from distributed.scheduler import WorkerState
 from prune_core.events import ENDED, Status
 from prune_core.jobs import place
 from prune_core.jobs.worker import execute_run
-from prune_core.tracking import Store, start_publisher
+from prune_core.tracking import RETRY, Store, start_publisher
 
 TICK_S = 1.0  # how often the store is looked at when nobody wakes the supervisor
 PATIENCE_S = 5.0  # how long a run may take to follow a stop before its process is ended
@@ -71,7 +71,7 @@ class Supervisor(SchedulerPlugin):
     async def before_close(self) -> None:
         self._loop.cancel()
         for job in list(self._jobs.values()):
-            await self._end(job, "failed", "the engine was shut down; retry goes on from the last checkpoint")
+            await self._end(job, "failed", f"the engine was shut down; {RETRY} from the last checkpoint")
 
     def add_worker(self, scheduler: Scheduler, worker: str) -> None:
         self._woken.set()
@@ -80,7 +80,7 @@ class Supervisor(SchedulerPlugin):
         if (job := self._jobs.pop(worker, None)) is not None:
             status, reason = job.verdict or (
                 "failed",
-                "its worker process died (killed, or out of memory); retry goes on from the last checkpoint",
+                f"its worker process died (killed, or out of memory); {RETRY} from the last checkpoint",
             )
             await self._end(job, status, reason)
         self._woken.set()
@@ -193,7 +193,7 @@ class Supervisor(SchedulerPlugin):
         """Whether the run was told to stop, or has lost its place in the store, while its worker still works on it."""
         for control in self._store.controls(job.run_id, job.heard):
             job.heard = control.id
-            if control.command == "stop":
+            if control.command == "stop" and control.value is None:  # with one it has steps to make before
                 return True
         status = self._store.run(job.run_id).status
         if status == "cancelled":  # whoever cancels it may have no process that publishes

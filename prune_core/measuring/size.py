@@ -46,6 +46,12 @@ def sizes(model: nn.Module, masks: Masks | None = None, *, compress: bool = True
     )
 
 
+def stored_bytes(model: nn.Module, masks: Masks | None = None) -> tuple[int, int]:
+    """``dense_bytes`` and ``bitmask_bytes`` of ``sizes`` alone, which take a tenth of the time."""
+    state, sparse = _masked(model, masks or {})
+    return len(_saved(state)), len(pack(state, sparse))
+
+
 def pack(state: dict[str, Tensor], sparse: set[str]) -> bytes:
     """``state`` as bytes: a JSON header, then each tensor; of those in ``sparse`` a bitmask and the non-zeros."""
     header, body = [], []

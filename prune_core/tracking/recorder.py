@@ -31,7 +31,7 @@ from prune_core.events import (
     WarningEvent,
 )
 from prune_core.tracking.publishing import start_publisher
-from prune_core.tracking.records import ControlRecord
+from prune_core.tracking.records import LAB, ControlRecord
 from prune_core.tracking.store import Store
 from prune_core.training import Control
 from prune_core.training.state import RunState
@@ -212,7 +212,12 @@ class Recorder:
         elif told.command == "step":
             control.step(max(1, int(told.value or 1)))
         elif told.command == "stop":
-            control.stop()
+            if told.value is not None:
+                control.stop_after(int(told.value))
+            elif told.sender.startswith(LAB):
+                control.stop(told.sender.removeprefix(LAB))
+            else:
+                control.stop()
         elif told.value is not None:
             control.set(**{told.command.removeprefix("set:"): told.value}, sender=told.sender)
 
