@@ -96,7 +96,9 @@ def _masked(model: nn.Module, masks: Masks) -> tuple[dict[str, Tensor], set[str]
     sparse = {name for name, info in describe(model).items() if info.prunable} | set(masks)
     state = model.state_dict()  # an ordered dictionary with versions, as people save it
     for name, tensor in state.items():
-        state[name] = tensor.detach().cpu()
+        own = tensor.detach().cpu()
+        part = own.untyped_storage().nbytes() > own.nbytes  # of a larger one, all of which would be written
+        state[name] = own.clone() if part else own
     for name, mask in masks.items():
         state[name] = torch.where(mask.cpu(), state[name], torch.zeros((), dtype=state[name].dtype))
     return state, sparse & set(state)

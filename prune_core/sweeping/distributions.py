@@ -14,7 +14,7 @@ from prune_core.settings import setting
 
 
 class Distribution(Registered):
-    """Values of one field. A member gives ``draw``."""
+    """Values of one field. A member gives ``draw``; a search knows the three that are here."""
 
     registry: ClassVar[Registry[Distribution]] = Registry("distribution")
 

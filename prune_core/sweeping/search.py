@@ -14,7 +14,7 @@ from prune_core.sweeping.distributions import Distribution
 from prune_core.sweeping.space import MOST, Changes, Space, _named, as_distribution
 
 Objective = Literal["accuracy", "loss", "sparsity", "dense_bytes", "kept_bytes", "kept_macs", "latency_ms", "seconds"]
-Sampler = Literal["tpe", "nsga2", "random"]
+Sampler = Literal["tpe", "random"]
 HIGHER_IS_BETTER: dict[str, bool] = {name: name in ("accuracy", "sparsity") for name in get_args(Objective)}
 
 
@@ -22,8 +22,8 @@ HIGHER_IS_BETTER: dict[str, bool] = {name: name in ("accuracy", "sparsity") for 
 class Search(Space):
     """``trials`` members, each chosen from what those before it gave, towards the best trade-offs of ``objectives``.
 
-    "tpe": multi-objective tree-structured Parzen estimator (Ozaki et al. 2022, JAIR 73); "nsga2": a genetic algorithm
-    (Deb et al. 2002); "random" is the baseline that both must beat. Optuna does the choosing.
+    "tpe": multi-objective tree-structured Parzen estimator (Ozaki et al. 2022, JAIR 73), through Optuna; "random" is
+    the baseline that it must beat.
     """
 
     given: ClassVar[bool] = False

@@ -122,6 +122,34 @@ class Giver:
         with self._db.writing() as connection:
             connection.execute(insert(members).values(**row, state=state, note=writing.clean(note, 400)))
 
+    def begun(self, sweep_id: str) -> list[tuple[int, str]]:
+        """Members that have or had a run: place and run, in the order in which these were queued."""
+        m = members.c
+        query = select(m.place, m.run_id).where(m.sweep_id == sweep_id, m.place >= 0, m.run_id.is_not(None))
+        with self._db.reading() as connection:
+            return [(row.place, row.run_id) for row in connection.execute(query.order_by(m.run_id))]
+
+    def tried(
+        self, sweep_id: str, wanted: Sequence[str]
+    ) -> list[tuple[dict[str, Any], dict[str, float | None] | None]]:
+        """Every member so far: its changes, and what is ``wanted`` of its run; None while it is under way."""
+        m = members.c
+        query = (
+            select(m.changes, m.state, runs.c.status, runs.c.summary)
+            .select_from(members.outerjoin(runs, m.run_id == runs.c.id))
+            .where(m.sweep_id == sweep_id, m.place >= 0)
+            .order_by(m.place)
+        )
+        found: list[tuple[dict[str, Any], dict[str, float | None] | None]] = []
+        with self._db.reading() as connection:
+            for row in connection.execute(query):
+                outcome: dict[str, float | None] | None = None
+                if row.state == "done":
+                    summary = json.loads(row.summary) if row.status in DONE else {}
+                    outcome = {name: summary.get(name) for name in wanted}
+                found.append((json.loads(row.changes), outcome))
+        return found
+
     def say(self, sweep_id: str, place: int, run_id: str, note: str) -> None:
         """Stop the run of a member for the reason ``note``."""
         with self._db.writing() as connection:

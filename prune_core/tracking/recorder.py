@@ -128,10 +128,10 @@ class Recorder:
                 self._flush()
                 with self._lock:
                     warning = " ".join(self._warnings)
-                self._store.finish(
+                if self._store.finish(
                     self._run_id, self._token, status, reason, summary | ({"warning": warning} if warning else {})
-                )
-                start_publisher(self._store)
+                ):
+                    start_publisher(self._store)
                 return True
             except OwnershipLostError:
                 self._lose()

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
-from sqlalchemy import Connection, insert, update
+from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from prune_core.errors import ConfigError, StoreError, UnknownNameError
@@ -204,14 +204,18 @@ class Store(Keeper):
             if writing.truncate(connection, run_id, after_step):
                 connection.execute(update(runs).where(runs.c.id == run_id).values(attempt=runs.c.attempt + 1))
 
-    def finish(self, run_id: str, token: str, status: Status, reason: str, summary: dict[str, Any]) -> None:
-        """End a run and give its token back. ``summary`` may hold accuracy, loss and sparsity for the tables."""
+    def finish(self, run_id: str, token: str, status: Status, reason: str, summary: dict[str, Any]) -> bool:
+        """End a run and give its token back; returns whether it now waits to be published.
+
+        ``summary`` may hold accuracy, loss and sparsity for the tables.
+        """
         if status not in ENDED:
             raise ConfigError(f"status must be one of {', '.join(ENDED)}, got {status!r}.")
         found = {k: number(summary[k]) for k in ("accuracy", "loss", "sparsity") if k in summary}
         with self._database.writing() as connection:
             writing.own(connection, run_id, token, summary=json.dumps(summary), **found)
             self._end(connection, run_id, ACTIVE, status, reason)
+            return connection.execute(select(runs.c.publishing).where(runs.c.id == run_id)).scalar() == "waiting"
 
     # --- sample runs --------------------------------------------------------------------------------------------------
     def samples(self) -> list[RunRecord]:

@@ -18,7 +18,7 @@ from prune_core.errors import StoreError
 from prune_core.sweeping import Sweep, plain
 from prune_core.tracking import schema, writing
 from prune_core.tracking.giving import DONE, Giver, as_it_says, of
-from prune_core.tracking.records import LAB
+from prune_core.tracking.records import LAB, SWEEP
 from prune_core.tracking.sweep_records import SweepRecord, sweep_of
 
 runs, sweeps, members = schema.runs, schema.sweeps, schema.members
@@ -44,7 +44,7 @@ class Sweeps(Giver):
             "estimate": json.dumps(dict(estimate)),
         }
         while True:
-            sweep_id = f"s{writing.new_id()}"
+            sweep_id = f"{SWEEP}{writing.new_id()}"
             try:
                 with self._db.writing() as connection:
                     connection.execute(insert(sweeps).values(id=sweep_id, created=time.time(), **values))
@@ -77,6 +77,33 @@ class Sweeps(Giver):
             rows = [dict(row) for row in connection.execute(query).mappings()]
             counts = self._counts(connection, [row["id"] for row in rows])
         return [sweep_of(row, counts.get(row["id"], {})) for row in rows]
+
+    def cost(self, sweep_id: str) -> dict[str, Any]:
+        """Steps asked for, made, shared, reused and not made, and seconds of workers; of the whole sweep so far."""
+        m, r = members.c, runs.c
+        columns = (m.place, m.trunk, m.until, m.origin, m.state, r.step, r.steps, r.started, r.ended)
+        query = select(*columns).select_from(members.outerjoin(runs, m.run_id == r.id)).where(m.sweep_id == sweep_id)
+        with self._db.reading() as connection:
+            rows = connection.execute(query).all()
+        until = {row.place: row.until for row in rows if row.place < 0}
+        found = dict.fromkeys(("steps_asked", "steps_made", "steps_shared", "steps_reused", "steps_stopped"), 0)
+        seconds = 0.0
+        for row in rows:
+            if row.origin == "run" and row.started is not None:
+                seconds += (row.ended or time.time()) - row.started
+            made = row.step or 0
+            if row.place < 0:
+                found["steps_made"] += made
+                continue
+            found["steps_asked"] += row.steps or 0
+            if row.origin == "reused":
+                found["steps_reused"] += row.steps or 0
+            elif row.origin == "run":
+                shared = min(until.get(row.trunk, 0), made) if row.trunk is not None else 0
+                found["steps_shared"] += shared
+                found["steps_made"] += made - shared
+                found["steps_stopped"] += row.steps - made if row.state == "done" else 0
+        return {**found, "shared_runs": len(until), "seconds": seconds}
 
     def stop(self, sweep_id: str) -> None:
         """Give nothing more out; what runs is told to stop and keeps its state. What is done stays."""

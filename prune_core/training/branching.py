@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 
 import torch
@@ -31,6 +32,7 @@ def branch_(state: RunState, checkpoint: Checkpoint, trunk: Trunk) -> None:
     found, wanted = (checkpoint.digest, checkpoint.step), (trunk.experiment.digest, trunk.steps)
     if found != wanted:
         raise CheckpointError(f"Shared training {wanted[0]} was to end at step {wanted[1]}, found {found}.")
+    checkpoint = copy.deepcopy(checkpoint)  # what is loaded is trained on, and others begin with it too
     own = {
         "masks": state.masks.state_dict(),  # before the first removal they are as at the start
         "rewinding": state.rewinding.state_dict(),
