@@ -121,8 +121,12 @@ def main() -> None:
             for lab in labs:
                 lab.shutdown()
     wall, gain = statistics.median(walls), statistics.median(gains)
-    print(f"(a) wall against bare loops over the cores' capacity: {wall:.2f}  target {WALL}: {'met' if wall <= WALL else 'MISSED'}")
-    print(f"(b) two workers over one, against two plain processes over one: {gain:.2f}  target {SCALING}: {'met' if gain >= SCALING else 'MISSED'}")
+    print(
+        f"(a) wall against bare loops over the cores' capacity: {wall:.2f}  target {WALL}: {'met' if wall <= WALL else 'MISSED'}"
+    )
+    print(
+        f"(b) two workers over one, against two plain processes over one: {gain:.2f}  target {SCALING}: {'met' if gain >= SCALING else 'MISSED'}"
+    )
     sys.exit(0 if wall <= WALL and gain >= SCALING else 1)
 
 

@@ -94,7 +94,7 @@ class Database:
         if self._version() == 1:  # before there were sweeps
             with contextlib.suppress(IntegrityError, ProgrammingError), self.writing() as connection:
                 schema.metadata.create_all(connection)
-                for index in (i for i in schema.runs.indexes if i.name in ("lab_runs_digest", "lab_runs_parent")):
+                for index in schema.runs.indexes:
                     index.create(connection, checkfirst=True)
                 connection.execute(update(schema.about).where(schema.about.c.key == "schema").values(value=2))
         if (version := self._version()) != schema.SCHEMA:

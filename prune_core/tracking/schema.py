@@ -72,6 +72,7 @@ runs = Table(
     Index("lab_runs_publishing", "publishing"),
     Index("lab_runs_digest", "digest"),
     Index("lab_runs_parent", "parent"),
+    Index("lab_runs_turn", "status", "priority", "owner", "created"),
 )
 
 chunks = Table(

@@ -202,13 +202,13 @@ def test_a_store_from_before_there_were_sweeps_is_brought_up_to_date(home: Path)
     with sqlite3.connect(path) as old:
         for name in ("lab_sweeps", "lab_members"):
             old.execute(f"DROP TABLE {name}")
-        for name in ("lab_runs_digest", "lab_runs_parent"):
+        for name in ("lab_runs_digest", "lab_runs_parent", "lab_runs_turn"):
             old.execute(f"DROP INDEX {name}")
         old.execute("UPDATE lab_about SET value = 1 WHERE key = 'schema'")
     assert Sweeps(Store()).list() == []
     with sqlite3.connect(path) as new:
         names = {row[0] for row in new.execute("SELECT name FROM sqlite_master")}
-        assert {"lab_sweeps", "lab_members", "lab_runs_digest", "lab_runs_parent"} <= names
+        assert {"lab_sweeps", "lab_members", "lab_runs_digest", "lab_runs_parent", "lab_runs_turn"} <= names
         assert new.execute("SELECT value FROM lab_about").fetchone() == (2,)
 
 
