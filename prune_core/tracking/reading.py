@@ -190,8 +190,10 @@ class Reader:
             return [ControlRecord(*row) for row in connection.execute(query)]
 
     # --- within one transaction ---------------------------------------------------------------------------------------
-    def _run(self, connection: Connection, run_id: str) -> RunRecord:
-        row = connection.execute(select(runs).where(runs.c.id == run_id)).mappings().first()
+    def _run(self, connection: Connection, run_id: str, *, hold: bool = False) -> RunRecord:
+        """The run; with ``hold`` nobody else writes to it until the transaction ends, as in SQLite nobody ever does."""
+        query = select(runs).where(runs.c.id == run_id)
+        row = connection.execute(query.with_for_update() if hold else query).mappings().first()
         if row is None:
             raise RunNotFoundError(f"There is no run {run_id!r} in this store.")
         return record_of(dict(row), read_only=is_sample(run_id))
