@@ -36,7 +36,7 @@ class Reader:
     """Reads runs: those of the database, and the sample runs beside it."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self._database = self.database = database
 
     def _reading(self, run_id: str) -> AbstractContextManager[Connection]:
         """A transaction on the database that holds the run."""
@@ -74,6 +74,37 @@ class Reader:
         """
         with self._database.reading() as connection:
             return self._queue(connection)
+
+    def trunk_of(self, run_id: str) -> str | None:
+        """The run whose training this one, of a sweep, begins with; None where there is none."""
+        m, shared = schema.members.c, schema.members.alias()
+        query = (
+            select(shared.c.run_id)
+            .join(schema.members, (m.sweep_id == shared.c.sweep_id) & (m.trunk == shared.c.place))
+            .where(m.run_id == run_id, m.origin == "run")
+        )
+        with self._database.reading() as connection:
+            return connection.execute(query.limit(1)).scalar()
+
+    def turn(self, n: int) -> list[str]:
+        """The first ``n`` ids of ``queue``, without looking at all that wait."""
+        c = runs.c
+        waits = (c.status == "queued", c.deleted.is_(None))
+        found: list[str] = []
+        with self._database.reading() as connection:
+            taken = self._taken(connection)
+            groups = connection.execute(select(c.priority, c.owner).where(*waits).distinct()).all()
+            for priority in sorted({group.priority for group in groups}, reverse=True):
+                ranked = []
+                for owner in (group.owner for group in groups if group.priority == priority):
+                    mine = select(c.id, c.created).where(*waits, c.priority == priority, c.owner == owner)
+                    for row in connection.execute(mine.order_by(c.created, c.id).limit(n - len(found))):
+                        ranked.append((taken[owner], row.created, row.id))
+                        taken[owner] += 1
+                found += [run_id for *_, run_id in sorted(ranked)[: n - len(found)]]
+                if len(found) == n:
+                    break
+        return found
 
     # --- what a run left ----------------------------------------------------------------------------------------------
     def history(self, run_id: str, after: int = 0, limit: int | None = None) -> pd.DataFrame:
@@ -169,8 +200,7 @@ class Reader:
 
     def _queue(self, connection: Connection) -> pd.DataFrame:
         c = runs.c
-        active = select(c.owner).where(c.status.in_(("running", "paused")), c.deleted.is_(None))
-        taken = Counter(connection.execute(active).scalars())
+        taken = self._taken(connection)
         columns = (c.id, c.name, c.owner, c.priority, c.created, c.data, c.model, c.steps)
         waiting = select(*columns).where(c.status == "queued", c.deleted.is_(None))
         ranked = []
@@ -181,6 +211,11 @@ class Reader:
         frame = pd.DataFrame(ordered, columns=[column.name for column in columns])
         frame.insert(0, "position", range(1, len(frame) + 1))
         return frame
+
+    def _taken(self, connection: Connection) -> Counter[str]:
+        """Runs at work by owner."""
+        active = select(runs.c.owner).where(runs.c.status.in_(("running", "paused")), runs.c.deleted.is_(None))
+        return Counter(connection.execute(active).scalars())
 
     def _rows(self, connection: Connection, run_id: str, after: int) -> np.ndarray:
         query = select(chunks.c.data).where(chunks.c.run_id == run_id, chunks.c.last > after).order_by(chunks.c.first)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -319,6 +320,18 @@ def test_the_queue_takes_turns_among_owners(store: Store, experiment: pc.Experim
     assert store.queue()["id"].tolist()[0] == urgent
     assert store.live(urgent).position == 1
     assert store.live(ann[0]).position is None
+
+
+def test_whose_turn_it_is_is_the_head_of_the_queue(store: Store, experiment: pc.Experiment) -> None:
+    chance = random.Random(0)
+    for _ in range(25):
+        store.create(experiment, owner=chance.choice("abc"), priority=chance.choice([0, 0, 1]))
+    for run_id in store.queue()["id"].tolist()[:3]:
+        assert store.claim(run_id, "x")
+    whole = store.queue()["id"].tolist()
+    assert len(whole) == 22
+    for n in (0, 1, 5, 22, 40):
+        assert store.turn(n) == whole[:n]
 
 
 def test_only_its_owner_cancels_a_run(store: Store, experiment: pc.Experiment) -> None:
