@@ -82,8 +82,8 @@ def site(postgres: Postgres, serve: Any, tmp_path_factory: pytest.TempPathFactor
 
 def shown(page: Any) -> int:
     """The step that the page says the run is at."""
-    found = re.search(r"Step (\d[\d,]*)", page.get_by_test_id("stMain").inner_text())
-    return int(found[1].replace(",", "")) if found else 0
+    found = re.search(r"Step (\d[\d\s]*) of", page.get_by_test_id("stMain").inner_text())  # 11 091, with a thin space
+    return int(re.sub(r"\s", "", found[1])) if found else 0
 
 
 def test_a_run_goes_on_where_it_was_when_its_server_dies(site: Site, visit_other: Any) -> None:
@@ -107,3 +107,5 @@ def test_a_run_goes_on_where_it_was_when_its_server_dies(site: Site, visit_other
         until(page, lambda: site.store.run(run_id).status == "stopped", "the run is stopped")
         page.get_by_text("Stopped", exact=False).first.wait_for()
         assert run_id in page.url
+        # what a page that redraws itself says in the moment without a server
+        visit.wrong[:] = [line for line in visit.wrong if "disconnected from server" not in line]
