@@ -9,5 +9,21 @@ from prune_core.comparing.differences import Difference, differences, holm
 from prune_core.comparing.front import pareto_front
 from prune_core.comparing.intervals import Interval, mean_by, mean_interval
 from prune_core.comparing.knee import Knee, knee
+from prune_core.comparing.tables import final_rows, line_fields, names_of, settings_of, varying
 
-__all__ = ["Difference", "Interval", "Knee", "differences", "holm", "knee", "mean_by", "mean_interval", "pareto_front"]
+__all__ = [
+    "Difference",
+    "Interval",
+    "Knee",
+    "differences",
+    "final_rows",
+    "holm",
+    "knee",
+    "line_fields",
+    "mean_by",
+    "mean_interval",
+    "names_of",
+    "pareto_front",
+    "settings_of",
+    "varying",
+]

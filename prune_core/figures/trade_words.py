@@ -1,0 +1,81 @@
+"""What a trade-off says in words, and its axes: of sparsity, bytes, MACs and latency."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import pandas as pd
+
+from prune_core.figures.drawing import Plain
+from prune_core.figures.words import percent, plural, si
+
+Cost = Literal["sparsity", "kept_bytes", "kept_macs", "latency_ms"]
+# title of the figure, of the axis, unit
+WORDS: dict[Cost, tuple[str, str, str]] = {
+    "sparsity": ("What sparsity costs: test accuracy as weights go", "weights removed", ""),
+    "kept_bytes": ("What a byte buys: test accuracy by size", "size with removed weights left out", "B"),
+    "kept_macs": ("What arithmetic buys: test accuracy by work left", "multiply-accumulates of the weights left", ""),
+    "latency_ms": (
+        "What a millisecond buys: test accuracy by measured time",
+        "measured time of one example (ms)",
+        "ms",
+    ),
+}
+
+
+def place(x: float, cost: Cost) -> str:
+    """A value of the x axis with its unit."""
+    if cost == "sparsity":
+        return f"{percent(x)} removed"
+    return f"{x:.3g}\u00a0ms" if cost == "latency_ms" else si(x, WORDS[cost][2] or "MACs")
+
+
+def describe_setting(row: Any, cost: Cost, joint: str = "; ") -> str:
+    """A row of ``TradeOff.points`` in words: what it is, its accuracy with the interval, and its place."""
+    accuracy = percent(row.accuracy)
+    if row.n > 1:
+        accuracy += f" ({percent(row.low)} to {percent(row.high)}, {plural(int(row.n), 'seed')})"
+    parts = [row.name if isinstance(row.name, str) else "", accuracy, place(float(row.x), cost)]
+    if cost != "sparsity" and row.target:
+        parts[-1] += f", {percent(row.target, 0)} of the weights removed"
+    return joint.join(p for p in parts if p)
+
+
+def is_log(points: pd.DataFrame, cost: Cost) -> bool:
+    """Whether the axis is logarithmic: of bytes and MACs, over more than a factor of five."""
+    x = points["x"]
+    return cost in ("kept_bytes", "kept_macs") and float(x.min()) > 0 and float(x.max()) > 5 * float(x.min())
+
+
+def axis_of(points: pd.DataFrame, cost: Cost) -> Plain:
+    """The x axis."""
+    if cost == "sparsity":
+        return {"range": [-0.015, 1.015], "tickformat": ".0%", "tickvals": [0, 0.2, 0.4, 0.6, 0.8, 0.9, 1]}
+    if cost == "latency_ms":
+        return {"rangemode": "tozero"}
+    unit = WORDS[cost][2]
+    if not is_log(points, cost):
+        return {"tickformat": "~s", "ticksuffix": unit, "rangemode": "tozero", "nticks": 6}
+    low, high = math.log10(points["x"].min()), math.log10(points["x"].max())
+    steps = (1, 2, 5) if high - low < 2 else (1, 3) if high - low < 3 else (1,)
+    ticks = [m * 10.0**d for d in range(math.floor(low), math.ceil(high) + 1) for m in steps]
+    ticks = [t for t in ticks if low - 0.1 <= math.log10(t) <= high + 0.1]
+    return {
+        "type": "log", "range": [low - 0.06, high + 0.06], "tickvals": ticks,
+        "ticktext": [_tick(t, unit) for t in ticks],
+    }  # fmt: skip
+
+
+def _tick(value: float, unit: str) -> str:
+    for size, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:g}\u00a0{prefix}{unit}"
+    return f"{value:g}\u00a0{unit}".strip()
+
+
+def accuracy_range(points: pd.DataFrame) -> list[float]:
+    """The tenth below the lowest up to just above the highest tenth: the axis moves in steps."""
+    low, high = float(points["accuracy"].min()), float(points["accuracy"].max())
+    low = min(low, float(points["low"].min())) if points["low"].notna().any() else low
+    return [max(0.0, math.floor(10 * low) / 10) - 0.02, min(1.0, math.ceil(10 * high + 0.1) / 10) + 0.03]
