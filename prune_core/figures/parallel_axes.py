@@ -27,7 +27,7 @@ class Span:
     def holds(self, values: pd.Series) -> np.ndarray:
         """Which of the values lie in it."""
         if self.levels:
-            return values.map(value_name).isin(self.levels).to_numpy()
+            return np.asarray(values.map(value_name).isin(self.levels), bool)
         numbers = pd.to_numeric(values, errors="coerce").to_numpy(float)
         inside: np.ndarray = (numbers >= self.low) & (numbers <= self.high)
         return inside

@@ -60,8 +60,8 @@ def threshold_sparsity_data(results: pd.DataFrame) -> ThresholdSparsity:
 
 
 def _thin(values: list[float]) -> list[float]:
-    at = np.unique(np.linspace(0, len(values) - 1, min(MOST, len(values))).round().astype(int)) if values else []
-    return [float(values[i]) for i in at]
+    at = np.linspace(0, len(values) - 1, min(MOST, len(values))).round().astype(int)
+    return [float(values[i]) for i in np.unique(at)]
 
 
 def alt_threshold_sparsity(data: ThresholdSparsity) -> str:

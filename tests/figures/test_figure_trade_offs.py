@@ -21,8 +21,8 @@ def table(*rows: dict[str, Any]) -> pd.DataFrame:
     """Results with one row each, filled up with what the figures need."""
     full = [
         {"run": f"r{i}", "status": "finished", "model": "mlp", "clip": None, "threshold": math.nan,
-         "prune": "magnitude", "target": 0.5, "seed": 0, "accuracy": 0.9, "sparsity": 0.5, "kept_bytes": 1000.0, "kept_macs": 500.0,
-         "latency_ms": 0.2, **row}
+         "prune": "magnitude", "target": 0.5, "seed": 0, "accuracy": 0.9, "sparsity": 0.5, "kept_bytes": 1000.0,
+         "kept_macs": 500.0, "latency_ms": 0.2, **row}
         for i, row in enumerate(rows)
     ]  # fmt: skip
     return pd.DataFrame(full)
