@@ -82,7 +82,8 @@ def results(ways: tuple[str, ...] = ("Magnitude", "Random"), thresholds: tuple[A
          "prune.schedule.final": target, "train.seed": seed, "model": "mlp", "data": "digits",
          "clip": "value" if threshold else None, "threshold": threshold or np.nan, "prune": way.lower(),
          "target": target, "seed": seed, "accuracy": 0.95 - 0.5 * target ** (8 + 4 * ways.index(way)) + 0.002 * seed,
-         "sparsity": target, "kept_bytes": 1250 + 40_000 * (1 - target), "kept_macs": 1e6 * (1 - target), "latency_ms": 0.2 + seed / 1000}
+         "sparsity": target, "kept_bytes": 1250 + 40_000 * (1 - target), "kept_macs": 1e6 * (1 - target),
+         "latency_ms": 0.2 + seed / 1000}
         for way in ways for threshold in thresholds for target in targets for seed in range(seeds)
     ]  # fmt: skip
     return pd.DataFrame(rows).assign(member=range(len(rows)), scope="global", schedule="cubic")
