@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from prune_core.cli import lists, records, train
+from prune_core.cli import lists, records, sweep, train
 from prune_core.errors import LabError
 
 app = typer.Typer(
@@ -23,7 +23,16 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (train.run, records.runs, records.show, lists.models, lists.methods, lists.data, lists.describe):
+for command in (
+    train.run,
+    sweep.sweep,
+    records.runs,
+    records.show,
+    lists.models,
+    lists.methods,
+    lists.data,
+    lists.describe,
+):
     app.command()(command)
 
 

@@ -15,13 +15,14 @@ from distributed import Client
 from prune_core.data import DataSource
 from prune_core.errors import ConfigError, EngineError
 from prune_core.experiment import Experiment
-from prune_core.jobs import cluster, local, place
+from prune_core.jobs import cluster, local
 from prune_core.jobs.cells import ScanRequest
 from prune_core.jobs.handle import RunHandle
 from prune_core.jobs.place import EngineFile, Place
 from prune_core.jobs.preview import Curve, Previews
 from prune_core.jobs.question import PreviewReply, PreviewRequest
 from prune_core.jobs.scan import SensitivityScan
+from prune_core.jobs.sweeping import Sweeping, check_known
 from prune_core.models import ModelSource
 from prune_core.tracking import Store, store_url
 from prune_core.tracking import home as default_home
@@ -30,7 +31,7 @@ from prune_core.training import Cell
 T = TypeVar("T")
 
 
-class Lab:
+class Lab(Sweeping):
     """Runs in worker processes, recorded in the live store.
 
     Without ``scheduler`` a local engine does the work: the first launch starts it where none runs, with ``workers``
@@ -68,7 +69,7 @@ class Lab:
         started or reached; then nothing is queued.
         """
         if self.scheduler is None:
-            _check_known(experiment)
+            check_known(experiment)
         self.attach()
         run_id = self.store.create(experiment, name=name, owner=owner, priority=priority)
         self._wake()
@@ -210,17 +211,3 @@ def _count(workers: int | None) -> int:
     if workers < 1:
         raise ConfigError(f"workers must be at least 1, got {workers}.")
     return workers
-
-
-def _check_known(experiment: Experiment) -> None:
-    """Raise ConfigError for a part that the engine's workers cannot import: one from a notebook cell, say."""
-    clip, prune = experiment.clip, experiment.prune
-    parts = [experiment.data, experiment.model, *(clip.parts if clip else ()), *(prune.parts if prune else ())]
-    known = ("prune_core", *place.plugins())
-    for part in parts:
-        module = type(part).__module__
-        if part is not None and not any(module == name or module.startswith(f"{name}.") for name in known):
-            raise ConfigError(
-                f"{type(part).__name__} is defined in {module}, which worker processes do not import. Save it in a "
-                f"module and name that in {place.PLUGINS} before the engine starts, or train here with pc.run."
-            )

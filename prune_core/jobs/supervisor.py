@@ -22,10 +22,12 @@ from distributed.scheduler import WorkerState
 
 from prune_core.events import ENDED, Status
 from prune_core.jobs import place
+from prune_core.jobs.tending import Tender
 from prune_core.jobs.worker import execute_run
-from prune_core.tracking import Store, start_publisher
+from prune_core.tracking import RETRY, Store, start_publisher
 
 TICK_S = 1.0  # how often the store is looked at when nobody wakes the supervisor
+HURRY_S = 0.2  # and how often where a sweep is on the lookout for runs to stop early
 PATIENCE_S = 5.0  # how long a run may take to follow a stop before its process is ended
 KILL_S = 0.5  # what a worker process gets to close by itself
 
@@ -65,13 +67,14 @@ class Supervisor(SchedulerPlugin):
         self._woken = asyncio.Event()
         self._busy_at = time.monotonic()
         self._store = await asyncio.to_thread(Store, self.store_url)
+        self._tender = Tender(self._store)
         scheduler.handlers["prune_lab"] = self.answer
         self._loop = asyncio.create_task(self._supervise())
 
     async def before_close(self) -> None:
         self._loop.cancel()
         for job in list(self._jobs.values()):
-            await self._end(job, "failed", "the engine was shut down; retry goes on from the last checkpoint")
+            await self._end(job, "failed", f"the engine was shut down; {RETRY} from the last checkpoint")
 
     def add_worker(self, scheduler: Scheduler, worker: str) -> None:
         self._woken.set()
@@ -80,7 +83,7 @@ class Supervisor(SchedulerPlugin):
         if (job := self._jobs.pop(worker, None)) is not None:
             status, reason = job.verdict or (
                 "failed",
-                "its worker process died (killed, or out of memory); retry goes on from the last checkpoint",
+                f"its worker process died (killed, or out of memory); {RETRY} from the last checkpoint",
             )
             await self._end(job, status, reason)
         self._woken.set()
@@ -121,11 +124,13 @@ class Supervisor(SchedulerPlugin):
                     if time.monotonic() - looked >= TICK_S:
                         looked = time.monotonic()
                         await self._look_after()
+                    await self._dispatch()  # before sweeps are tended: a free worker need not wait for that
+                    await asyncio.to_thread(self._tender.tend, max(1, len(self._train_workers())))
                     await self._dispatch()
                 except Exception:  # a store that is locked or away for a moment must not end the supervisor
                     log.exception("The supervisor goes on after this:")
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._woken.wait(), TICK_S)
+                    await asyncio.wait_for(self._woken.wait(), HURRY_S if self._tender.hurried else TICK_S)
                 self._woken.clear()
 
     async def _dispatch(self) -> None:
@@ -193,7 +198,7 @@ class Supervisor(SchedulerPlugin):
         """Whether the run was told to stop, or has lost its place in the store, while its worker still works on it."""
         for control in self._store.controls(job.run_id, job.heard):
             job.heard = control.id
-            if control.command == "stop":
+            if control.command == "stop" and control.value is None:  # with one it has steps to make before
                 return True
         status = self._store.run(job.run_id).status
         if status == "cancelled":  # whoever cancels it may have no process that publishes

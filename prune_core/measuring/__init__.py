@@ -3,7 +3,7 @@
 from prune_core.measuring.latency import Latency, latency, median_interval
 from prune_core.measuring.macs import LayerMacs, MacCount, macs
 from prune_core.measuring.parameters import ParameterCount, count_parameters, layer_table
-from prune_core.measuring.size import Sizes, sizes
+from prune_core.measuring.size import Sizes, sizes, stored_bytes
 
 __all__ = [
     "Latency",
@@ -17,4 +17,5 @@ __all__ = [
     "macs",
     "median_interval",
     "sizes",
+    "stored_bytes",
 ]

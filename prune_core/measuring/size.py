@@ -46,6 +46,12 @@ def sizes(model: nn.Module, masks: Masks | None = None, *, compress: bool = True
     )
 
 
+def stored_bytes(model: nn.Module, masks: Masks | None = None) -> tuple[int, int]:
+    """``dense_bytes`` and ``bitmask_bytes`` of ``sizes`` alone, which take a tenth of the time."""
+    state, sparse = _masked(model, masks or {})
+    return len(_saved(state)), len(pack(state, sparse))
+
+
 def pack(state: dict[str, Tensor], sparse: set[str]) -> bytes:
     """``state`` as bytes: a JSON header, then each tensor; of those in ``sparse`` a bitmask and the non-zeros."""
     header, body = [], []
@@ -90,7 +96,9 @@ def _masked(model: nn.Module, masks: Masks) -> tuple[dict[str, Tensor], set[str]
     sparse = {name for name, info in describe(model).items() if info.prunable} | set(masks)
     state = model.state_dict()  # an ordered dictionary with versions, as people save it
     for name, tensor in state.items():
-        state[name] = tensor.detach().cpu()
+        own = tensor.detach().cpu()
+        part = own.untyped_storage().nbytes() > own.nbytes  # of a larger one, all of which would be written
+        state[name] = own.clone() if part else own
     for name, mask in masks.items():
         state[name] = torch.where(mask.cpu(), state[name], torch.zeros((), dtype=state[name].dtype))
     return state, sparse & set(state)

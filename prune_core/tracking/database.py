@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, insert, inspect, make_url, select
+from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, insert, inspect, make_url, select, update
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError, ProgrammingError
 
 from prune_core.errors import StoreUnavailableError
@@ -91,6 +91,12 @@ class Database:
                 if not inspect(connection).has_table(schema.about.name):
                     schema.metadata.create_all(connection)
                     connection.execute(insert(schema.about).values(key="schema", value=schema.SCHEMA))
+        if self._version() == 1:  # before there were sweeps
+            with contextlib.suppress(IntegrityError, ProgrammingError), self.writing() as connection:
+                schema.metadata.create_all(connection)
+                for index in (i for i in schema.runs.indexes if i.name in ("lab_runs_digest", "lab_runs_parent")):
+                    index.create(connection, checkfirst=True)
+                connection.execute(update(schema.about).where(schema.about.c.key == "schema").values(value=2))
         if (version := self._version()) != schema.SCHEMA:
             raise StoreUnavailableError(
                 f"The store {self.name} has format {version}; this version of the lab reads format {schema.SCHEMA}. "

@@ -7,15 +7,19 @@ from typing import Any
 
 import torch
 
-from prune_core.errors import LabError
+from prune_core.errors import CheckpointError, LabError
 from prune_core.events import InterventionEvent, Status
-from prune_core.measuring import count_parameters
+from prune_core.measuring import count_parameters, latency, macs, stored_bytes
+from prune_core.sweeping import trunk_of
 from prune_core.tracking.home import checkpoint_path
 from prune_core.tracking.recorder import Recorder, rows_of
 from prune_core.tracking.store import Store, new_token
 from prune_core.training import Control, load_checkpoint
+from prune_core.training.branching import branch_
 from prune_core.training.state import RunState
 from prune_core.training.stream import events
+
+LATENCY_REPEATS, LATENCY_S = 15, 0.25  # enough for an interval; a short run must not wait long for it
 
 log = logging.getLogger("prune_core.tracking")
 
@@ -65,6 +69,8 @@ def _state_of(store: Store, run_id: str, token: str) -> RunState:
     path = checkpoint_path(run_id)
     if path.is_file():
         state.load(load_checkpoint(path))
+    elif shared := store.trunk_of(run_id):
+        _branch_(state, shared)
     if state.step or record.attempt > 1:
         store.truncate(run_id, token, state.seen)
         # a checkpoint may be younger than the last flush before a process died: what it knows fills the gap
@@ -78,6 +84,16 @@ def _state_of(store: Store, run_id: str, token: str) -> RunState:
             checkpoint=state.step,
         )
     return state
+
+
+def _branch_(state: RunState, shared: str) -> None:
+    """Begin with the training of the run ``shared``; where its state is not there any more, from the start."""
+    trunk = trunk_of(state.experiment)
+    try:
+        if trunk is not None:
+            branch_(state, load_checkpoint(checkpoint_path(shared)), trunk)
+    except CheckpointError as error:
+        log.warning("A run does again what run %s has done: %s", shared, error)
 
 
 def _summary(state: RunState) -> dict[str, Any]:
@@ -95,6 +111,22 @@ def _summary(state: RunState) -> dict[str, Any]:
         "steps_per_second": state.done.step / state.seconds if state.seconds else 0.0,
         "parameters": count.total,
         "nonzero": count.nonzero,
+        **_cost(state),
         "device": str(state.device),
         "threads": torch.get_num_threads(),
     }
+
+
+def _cost(state: RunState) -> dict[str, Any]:
+    """Bytes, multiplications of one example and milliseconds of a forward pass; what cannot be had is left out."""
+    model, masks, shape = state.model, state.masks.masks, state.data.info.shape
+    found: dict[str, Any] = {}
+    try:
+        found["dense_bytes"], found["kept_bytes"] = stored_bytes(model, masks)
+        work = macs(model, shape, masks)
+        found["macs"], found["kept_macs"] = work.dense, work.effective
+        time = latency(model, shape, threads=torch.get_num_threads(), repeats=LATENCY_REPEATS, budget_s=LATENCY_S)
+        found |= {"latency_ms": time.median_ms, "latency_low_ms": time.low_ms, "latency_high_ms": time.high_ms}
+    except Exception:  # people's own models may do what is not foreseen here; the run itself is fine
+        log.exception("Run of %s: its cost could not be measured", state.experiment.model.registered_as)
+    return found

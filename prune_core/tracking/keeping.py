@@ -17,6 +17,7 @@ from prune_core.tracking.alive import Process
 from prune_core.tracking.database import Database
 from prune_core.tracking.home import run_folder
 from prune_core.tracking.reading import Reader, is_sample
+from prune_core.tracking.records import RETRY, SWEEP
 
 ACTIVE = ("running", "paused")
 STALE_S = 5.0
@@ -61,7 +62,7 @@ class Keeper(Reader):
             on = f"from the checkpoint at step {run.checkpoint}" if run.checkpoint else "from the start"
             reason = (
                 f"the process that ran it ({run.worker or 'in this program'}, {run.pid}) stopped answering "
-                f"at step {run.step}; retry goes on {on}"
+                f"at step {run.step}; {RETRY} {on}"
             )
             with self._database.writing() as connection:
                 # only if it still is the attempt that was seen, and has not moved since
@@ -135,7 +136,8 @@ class Keeper(Reader):
         reason: str,
         **seen: Any,
     ) -> bool:
-        published = case((runs.c.started.is_(None), ""), else_="waiting")  # what never began has nothing to publish
+        # what never began has nothing to publish; of a sweep's many runs people publish those that they want
+        published = case((runs.c.started.is_(None), ""), (runs.c.parent.like(f"{SWEEP}%"), ""), else_="waiting")
         ended = (
             update(runs)
             .where(runs.c.id == run_id, runs.c.status.in_(among), *(runs.c[k] == v for k, v in seen.items()))

@@ -36,7 +36,7 @@ class Reader:
     """Reads runs: those of the database, and the sample runs beside it."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self._database = self.database = database
 
     def _reading(self, run_id: str) -> AbstractContextManager[Connection]:
         """A transaction on the database that holds the run."""
@@ -74,6 +74,17 @@ class Reader:
         """
         with self._database.reading() as connection:
             return self._queue(connection)
+
+    def trunk_of(self, run_id: str) -> str | None:
+        """The run whose training this one, of a sweep, begins with; None where there is none."""
+        m, shared = schema.members.c, schema.members.alias()
+        query = (
+            select(shared.c.run_id)
+            .join(schema.members, (m.sweep_id == shared.c.sweep_id) & (m.trunk == shared.c.place))
+            .where(m.run_id == run_id, m.origin == "run")
+        )
+        with self._database.reading() as connection:
+            return connection.execute(query.limit(1)).scalar()
 
     # --- what a run left ----------------------------------------------------------------------------------------------
     def history(self, run_id: str, after: int = 0, limit: int | None = None) -> pd.DataFrame:

@@ -31,7 +31,7 @@ from prune_core.events import (
     WarningEvent,
 )
 from prune_core.tracking.publishing import start_publisher
-from prune_core.tracking.records import ControlRecord
+from prune_core.tracking.records import LAB, ControlRecord
 from prune_core.tracking.store import Store
 from prune_core.training import Control
 from prune_core.training.state import RunState
@@ -128,10 +128,10 @@ class Recorder:
                 self._flush()
                 with self._lock:
                     warning = " ".join(self._warnings)
-                self._store.finish(
+                if self._store.finish(
                     self._run_id, self._token, status, reason, summary | ({"warning": warning} if warning else {})
-                )
-                start_publisher(self._store)
+                ):
+                    start_publisher(self._store)
                 return True
             except OwnershipLostError:
                 self._lose()
@@ -212,7 +212,12 @@ class Recorder:
         elif told.command == "step":
             control.step(max(1, int(told.value or 1)))
         elif told.command == "stop":
-            control.stop()
+            if told.value is not None:
+                control.stop_after(int(told.value))
+            elif told.sender.startswith(LAB):
+                control.stop(told.sender.removeprefix(LAB))
+            else:
+                control.stop()
         elif told.value is not None:
             control.set(**{told.command.removeprefix("set:"): told.value}, sender=told.sender)
 

@@ -16,6 +16,10 @@ from prune_core.errors import ConfigError
 from prune_core.events import ENDED, SnapshotEvent, Status
 from prune_core.experiment import Experiment
 
+LAB = "lab: "  # how the lab itself begins as a sender; what follows says why
+SWEEP = "s"  # how the ids of sweeps begin; those of runs are hex digits
+RETRY = "retry goes on"  # in the reason of a run whose process died: nothing is wrong with the run itself
+
 
 @dataclass(frozen=True)
 class RunRecord:

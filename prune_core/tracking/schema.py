@@ -13,7 +13,7 @@ from sqlalchemy import Column, Double, Index, Integer, LargeBinary, MetaData, St
 
 from prune_core.events import STEP_FIELDS
 
-SCHEMA = 1  # raise it when a table changes
+SCHEMA = 2  # raise it when a table changes, and say in database.py how an older store becomes like this
 CHUNK = 256  # steps up to which the newest chunk grows before another begins
 WIDTH = 1 + len(STEP_FIELDS)
 
@@ -70,6 +70,8 @@ runs = Table(
     Column("publishing", String(400), nullable=False, default=""),
     Index("lab_runs_status", "status"),
     Index("lab_runs_publishing", "publishing"),
+    Index("lab_runs_digest", "digest"),
+    Index("lab_runs_parent", "parent"),
 )
 
 chunks = Table(
@@ -135,6 +137,42 @@ controls = Table(
     Column("created", Double, nullable=False),
     Index("lab_controls_run", "run_id", "id"),
     sqlite_autoincrement=True,
+)
+
+sweeps = Table(
+    "lab_sweeps",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("name", String(120), nullable=False, default=""),
+    Column("owner", String(64), nullable=False, default=""),
+    Column("priority", Integer, nullable=False, default=0),
+    Column("status", String(10), nullable=False),  # running, stopped, finished, failed
+    Column("reason", Text, nullable=False, default=""),
+    Column("settings", Text, nullable=False),  # the sweep as JSON
+    Column("total", Integer, nullable=False),  # members, without trunks
+    Column("estimate", Text, nullable=False, default="{}"),
+    Column("created", Double, nullable=False),
+    Column("ended", Double),
+    Column("deleted", Double),
+    Index("lab_sweeps_status", "status"),
+)
+
+members = Table(
+    "lab_members",
+    metadata,
+    Column("sweep_id", String(64), primary_key=True),
+    Column("place", Integer, primary_key=True, autoincrement=False),  # from 0; trunks below 0
+    Column("state", String(8), nullable=False),  # waiting (for its turn), given (to a run), done
+    Column("changes", Text, nullable=False),
+    Column("digest", String(16), nullable=False),
+    Column("trunk", Integer),  # the place of what it begins with
+    Column("until", Integer),  # a trunk: how many steps it makes
+    Column("run_id", String(64)),
+    Column("origin", String(8), nullable=False, default=""),  # run, reused
+    Column("tries", Integer, nullable=False, default=0),  # times its process died
+    Column("note", Text, nullable=False, default=""),
+    Index("lab_members_state", "sweep_id", "state"),
+    Index("lab_members_run", "run_id"),
 )
 
 PARTS = (chunks, evals, marks, snapshots, masks, controls)

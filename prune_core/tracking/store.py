@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
-from sqlalchemy import Connection, delete, insert, update
+from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from prune_core.errors import ConfigError, StoreError, UnknownNameError
@@ -27,7 +27,7 @@ from prune_core.tracking.database import Database
 from prune_core.tracking.home import checkpoint_path, store_url
 from prune_core.tracking.keeping import ACTIVE, Keeper, changeable
 from prune_core.tracking.reading import is_sample
-from prune_core.tracking.records import RunRecord, columns_of, number
+from prune_core.tracking.records import RunRecord, number
 
 AGAIN = ("failed", "stopped", "cancelled")  # what may be queued once more
 COMMANDS = ("pause", "resume", "step", "stop", *(f"set:{field}" for field in get_args(InterventionField)))
@@ -75,14 +75,7 @@ class Store(Keeper):
         from a copy of it. Raises ConfigError for an experiment with a part that is not registered, CheckpointError for
         a checkpoint of another one.
         """
-        values = {
-            **columns_of(experiment),
-            "name": writing.clean(name, 120),
-            "owner": writing.clean(owner, 64),
-            "priority": priority,
-            "parent": parent,
-            "status": "queued",
-        }
+        values = writing.queued(experiment, name=name, owner=owner, priority=priority, parent=parent)
         while True:
             run_id = writing.new_id()
             if checkpoint is not None:
@@ -95,7 +88,7 @@ class Store(Keeper):
                 continue
 
     def send(self, run_id: str, command: str, value: float | None = None, sender: str = "") -> int:
-        """Tell a run to pause, resume, step (``value`` times), stop or set:FIELD (to ``value``); returns at once.
+        """Tell a run to pause, resume, step (``value`` times), stop (after step ``value``) or set:FIELD (to ``value``).
 
         Raises StoreError where the run has ended.
         """
@@ -134,14 +127,7 @@ class Store(Keeper):
             record = self._run(connection, run_id)
             if record.status not in AGAIN:
                 raise StoreError(f"Run {run_id} is {record.status}: only {', '.join(AGAIN)} runs can be queued again.")
-            writing.truncate(connection, run_id, record.checkpoint)
-            connection.execute(delete(controls).where(controls.c.run_id == run_id))  # meant for the attempt before
-            connection.execute(
-                update(runs)
-                .where(runs.c.id == run_id)
-                .values(status="queued", reason="", attempt=record.attempt + 1, token="", worker="", pid=None)
-                .values(ended=None, heartbeat=None, summary="{}", publishing="")
-            )
+            writing.requeue(connection, record)
 
     def wait(self, run_id: str, statuses: Iterable[str] = ENDED, timeout: float | None = None) -> Status:
         """Block until the run has one of ``statuses`` and return it. Raises StoreError after ``timeout`` seconds."""
@@ -218,14 +204,18 @@ class Store(Keeper):
             if writing.truncate(connection, run_id, after_step):
                 connection.execute(update(runs).where(runs.c.id == run_id).values(attempt=runs.c.attempt + 1))
 
-    def finish(self, run_id: str, token: str, status: Status, reason: str, summary: dict[str, Any]) -> None:
-        """End a run and give its token back. ``summary`` may hold accuracy, loss and sparsity for the tables."""
+    def finish(self, run_id: str, token: str, status: Status, reason: str, summary: dict[str, Any]) -> bool:
+        """End a run and give its token back; returns whether it now waits to be published.
+
+        ``summary`` may hold accuracy, loss and sparsity for the tables.
+        """
         if status not in ENDED:
             raise ConfigError(f"status must be one of {', '.join(ENDED)}, got {status!r}.")
         found = {k: number(summary[k]) for k in ("accuracy", "loss", "sparsity") if k in summary}
         with self._database.writing() as connection:
             writing.own(connection, run_id, token, summary=json.dumps(summary), **found)
             self._end(connection, run_id, ACTIVE, status, reason)
+            return connection.execute(select(runs.c.publishing).where(runs.c.id == run_id)).scalar() == "waiting"
 
     # --- sample runs --------------------------------------------------------------------------------------------------
     def samples(self) -> list[RunRecord]:

@@ -16,8 +16,9 @@ from sqlalchemy import Connection, Table, delete, func, insert, select, update
 
 from prune_core.errors import CheckpointError, OwnershipLostError
 from prune_core.events import EvalEvent, InterventionEvent, MaskEvent
+from prune_core.experiment import Experiment
 from prune_core.tracking import schema
-from prune_core.tracking.records import number
+from prune_core.tracking.records import RunRecord, columns_of, number
 from prune_core.tracking.thinning import superfluous
 from prune_core.training import load_checkpoint
 
@@ -43,6 +44,31 @@ def clean(text: str, most: int) -> str:
     """One line of at most ``most`` characters that every database takes."""
     line = " ".join(str(text).replace("\0", " ").encode("utf-8", "replace").decode().split())
     return line if len(line) <= most else line[: most - 1] + "…"
+
+
+def queued(experiment: Experiment, *, name: str, owner: str, priority: int, parent: str | None) -> dict[str, Any]:
+    """The columns of a run that waits. Raises ConfigError for an experiment with a part that is not registered."""
+    return {
+        **columns_of(experiment),
+        "name": clean(name, 120),
+        "owner": clean(owner, 64),
+        "priority": priority,
+        "parent": parent,
+        "status": "queued",
+    }
+
+
+def requeue(connection: Connection, record: RunRecord) -> None:
+    """Have a run that has ended wait again, as of its last checkpoint; what it was told goes, interventions stay."""
+    controls = schema.controls
+    truncate(connection, record.id, record.checkpoint)
+    connection.execute(delete(controls).where(controls.c.run_id == record.id))  # meant for the attempt before
+    connection.execute(
+        update(runs)
+        .where(runs.c.id == record.id)
+        .values(status="queued", reason="", attempt=record.attempt + 1, token="", worker="", pid=None)
+        .values(ended=None, heartbeat=None, summary="{}", publishing="")
+    )
 
 
 def own(connection: Connection, run_id: str, token: str, **values: Any) -> None:

@@ -3,9 +3,11 @@
 from prune_core.training.checkpoint import Checkpoint, load_checkpoint, restore_model
 from prune_core.training.control import Control, check_intervention
 from prune_core.training.evaluate import Evaluation, evaluate, wilson
-from prune_core.training.run import Result, run, sweep
+from prune_core.training.run import Result, run
 from prune_core.training.sensitivity import Cell, Sensitivity, sensitivity_cells, sensitivity_scan
 from prune_core.training.stream import stream
+from prune_core.training.sweeping import sweep
+from prune_core.training.timing import StepTime, time_steps
 
 __all__ = [
     "Cell",
@@ -14,6 +16,7 @@ __all__ = [
     "Evaluation",
     "Result",
     "Sensitivity",
+    "StepTime",
     "check_intervention",
     "evaluate",
     "load_checkpoint",
@@ -23,5 +26,6 @@ __all__ = [
     "sensitivity_scan",
     "stream",
     "sweep",
+    "time_steps",
     "wilson",
 ]

@@ -33,6 +33,7 @@ class Control:
         self._paused = False
         self._steps = 0  # steps that may still be made while paused
         self._stopped = ""
+        self._until: int | None = None
         self.idle = True
 
     def pause(self) -> None:
@@ -52,6 +53,13 @@ class Control:
     def stop(self, reason: str = "stopped on request") -> None:
         """End the run after the current step; its state is kept."""
         self._say(stopped=reason)
+
+    def stop_after(self, step: int) -> None:
+        """End the run when ``step`` updates are made, at once where they are; its state is kept."""
+        with self._changed:
+            self._until = step
+            self.idle = False
+            self._changed.notify_all()
 
     def set(
         self,
@@ -82,12 +90,14 @@ class Control:
         """Whether the next step has to wait."""
         return self._paused and self._steps == 0
 
-    def drain(self) -> list[Change]:
-        """The changes asked for since the last call, oldest first."""
+    def drain(self, step: int) -> list[Change]:
+        """The changes asked for since the last call, oldest first; ``step`` updates are made."""
         with self._changed:
+            if self._until is not None and step >= self._until:
+                self._stopped = self._stopped or f"all {self._until} steps made that were asked for"
             changes = list(self._changes)
             self._changes.clear()
-            self.idle = not (self._paused or self._stopped)
+            self.idle = not (self._paused or self._stopped or self._until is not None)
             return changes
 
     def wait(self, timeout: float | None = None) -> None:

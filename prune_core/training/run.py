@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import torch
@@ -127,20 +125,6 @@ def result_of(state: RunState) -> Result:
         device=str(state.device),
         threads=torch.get_num_threads(),
     )
-
-
-def sweep(
-    experiment: Experiment, grid: Mapping[str, Iterable[Any]], *, progress: bool | None = None
-) -> Iterator[Result]:
-    """Run every combination of the dotted fields in ``grid``, last field fastest; all are validated before the first.
-
-    ``pc.sweep(exp, {"prune.schedule.final": [0.5, 0.9], "train.seed": range(3)})`` makes six runs.
-    """
-    values = [list(v) for v in grid.values()]
-    chosen = [
-        experiment.with_(**dict(zip(grid, combination, strict=True))) for combination in itertools.product(*values)
-    ]
-    return (run(one, progress=progress) for one in chosen)
 
 
 def _history(state: RunState) -> pd.DataFrame:

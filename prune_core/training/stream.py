@@ -129,7 +129,7 @@ def _listen(state: RunState, control: Control, path: Path | None) -> Iterator[Ev
     """Take over changes; hold while paused."""
     held = False
     while True:
-        for change in control.drain():
+        for change in control.drain(state.step):
             yield from _take(state, change)
         if control.stopped or not control.paused:
             break

@@ -1,0 +1,124 @@
+"""Sweeps from the lab: estimated, started, found again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal, TypeVar
+
+import pandas as pd
+from distributed import Client
+
+from prune_core.errors import ConfigError
+from prune_core.experiment import Experiment
+from prune_core.jobs import place
+from prune_core.jobs.estimate import Estimate, estimate, first_steps
+from prune_core.jobs.place import Place
+from prune_core.jobs.sweeps import SweepHandle
+from prune_core.jobs.tending import tend_here
+from prune_core.sweeping import Halving, Space, Sweep, as_space
+from prune_core.tracking import Store, Sweeps, execute
+from prune_core.training import StepTime, time_steps
+
+T = TypeVar("T")
+TINY_S = 2.0  # a sweep that takes less is not worth starting an engine for
+
+
+class Sweeping:
+    """What a Lab knows of sweeps."""
+
+    store: Store
+    scheduler: str | None
+    _place: Place
+    _workers: int
+
+    def _call(self, question: Callable[[Client], T]) -> T:
+        raise NotImplementedError
+
+    def _wake(self) -> None:
+        raise NotImplementedError
+
+    def workers(self) -> pd.DataFrame:
+        """The worker processes."""
+        raise NotImplementedError
+
+    def sweep(
+        self,
+        experiment: Experiment | Sweep,
+        space: Space | Mapping[str, Iterable[Any]] | Iterable[Mapping[str, Any]] | None = None,
+        *,
+        halving: Halving | None = None,
+        share: bool = True,
+        name: str = "",
+        owner: str = "",
+        priority: int = 0,
+        where: Literal["auto", "here", "workers"] = "auto",
+        estimate: Estimate | None = None,
+    ) -> SweepHandle:
+        """Run every member of ``space`` and return at once; a mapping is a grid, a list of mappings a list.
+
+        All are validated and the first steps timed before anything starts (``estimate`` spares the timing). A member
+        whose digest has a finished run in the store is not run again. "here" runs them in this process and returns when
+        all are done; "auto" does so where that is estimated to take under two seconds and no engine runs yet. Raises
+        ConfigError naming the first member that cannot be run; then nothing has begun.
+        """
+        asked = experiment if isinstance(experiment, Sweep) else _asked(experiment, space, halving, share)
+        if where != "here" and self.scheduler is None:
+            check_known(asked.experiment)
+        sweeps = Sweeps(self.store)
+        alone = where == "here" or (where == "auto" and self.scheduler is None and self._place.read() is None)
+        found = estimate or self.estimate(asked, here=alone)
+        here = where == "here" or (alone and found.seconds < TINY_S)
+        sweep_id = sweeps.create(asked, name=name, owner=owner, priority=priority, estimate=found.to_dict())
+        if here:
+            tend_here(self.store, sweep_id, lambda run_id: execute(self.store, run_id))
+        else:
+            self._wake()
+        return SweepHandle(sweep_id, sweeps, self._wake)
+
+    def estimate(self, sweep: Sweep, *, here: bool = False) -> Estimate:
+        """What ``sweep`` will cost: every member is validated, and one of each kind makes its first steps.
+
+        They are made in a worker, or with ``here`` in this process. Raises ConfigError naming the first member that
+        cannot be run.
+        """
+
+        def timer(experiments: list[Experiment]) -> list[StepTime]:
+            if here:
+                return [time_steps(one) for one in experiments]
+            texts = [one.to_json() for one in experiments]
+            return self._call(lambda client: first_steps(client, texts))
+
+        workers = 1 if here else self._workers if self.scheduler is None else len(self.workers())
+        return estimate(sweep, Sweeps(self.store).known, timer, max(1, workers))
+
+    def sweep_handle(self, sweep_id: str) -> SweepHandle:
+        """The sweep of that id. Raises RunNotFoundError."""
+        sweeps = Sweeps(self.store)
+        sweeps.record(sweep_id)
+        return SweepHandle(sweep_id, sweeps, self._wake)
+
+    def sweeps(self, owner: str | None = None, limit: int = 200) -> pd.DataFrame:
+        """The newest sweeps, one a row: id, name, status, done, total, failed, reused, created, ended, owner."""
+        names = ("id", "name", "status", "done", "total", "failed", "reused", "created", "ended", "owner")
+        rows = [[getattr(one, name) for name in names] for one in Sweeps(self.store).list(owner, limit)]
+        return pd.DataFrame(rows, columns=list(names))
+
+
+def _asked(experiment: Experiment, space: Any, halving: Halving | None, share: bool) -> Sweep:
+    if space is None:
+        raise ConfigError("sweep needs a space: a mapping of dotted fields to values, say.")
+    return Sweep(experiment=experiment, space=as_space(space), halving=halving, share=share)
+
+
+def check_known(experiment: Experiment) -> None:
+    """Raise ConfigError for a part that the engine's workers cannot import: one from a notebook cell, say."""
+    clip, prune = experiment.clip, experiment.prune
+    parts = [experiment.data, experiment.model, *(clip.parts if clip else ()), *(prune.parts if prune else ())]
+    known = ("prune_core", *place.plugins())
+    for part in parts:
+        module = type(part).__module__
+        if part is not None and not any(module == name or module.startswith(f"{name}.") for name in known):
+            raise ConfigError(
+                f"{type(part).__name__} is defined in {module}, which worker processes do not import. Save it in a "
+                f"module and name that in {place.PLUGINS} before the engine starts, or train here with pc.run."
+            )
