@@ -57,7 +57,7 @@ def shown_of(view: View) -> Shown:
 
 def titles_of(view: View) -> dict[str, str]:
     """What the swept fields are called in names of lines and on axes: the field's own label."""
-    found = {}
+    found = {"clip": "clipping"}
     for path in view.sweep.space.paths:
         title = title_of(path, [view.sweep.experiment])
         if title != path and "." in path and not path.endswith((".criterion", ".schedule", ".granularity")):
@@ -133,7 +133,17 @@ def beside(shown: Shown) -> None:
     """The point that was clicked, the front by number, and the knees."""
     with st.container():  # one place for what comes and goes
         picked(shown)
-    trade = shown.trade
+    left, right = st.columns(2, gap="medium")
+    with left:
+        _fronts(shown.trade)
+    bends = knees(shown.trade)
+    with right:
+        if bends:
+            st.markdown("**Where it bends**")
+            st.markdown("\n".join(f"- {plain(sentence)}" for sentence in bends))
+
+
+def _fronts(trade: TradeOff) -> None:
     if trade.front:
         st.markdown("**On the Pareto front**")
         numbered = len(trade.front) <= MOST_LISTED
@@ -141,10 +151,6 @@ def beside(shown: Shown) -> None:
         st.markdown("\n".join(f"{f'{i}.' if numbered else '-'} {plain(line)}" for i, line in enumerate(lines, 1)))
         if not numbered:
             st.caption(f"and {len(trade.front) - MOST_LISTED} more: hover over the rings.")
-    bends = knees(trade)
-    if bends:
-        st.markdown("**Where it bends**")
-        st.markdown("\n".join(f"- {plain(sentence)}" for sentence in bends))
 
 
 def picked(shown: Shown) -> None:

@@ -183,12 +183,12 @@ def _space(kind: str, fields: dict[str, SweptField]) -> Space:
             raise ConfigError("Fill in at least one row: each is a run.")
         return Points(points=tuple(rows))
     drawn = kind in ("random", "search")
-    given = {
+    given: dict[str, list[str]] = {
         p: DRAFT.get().get(f"values:{'drawn' if drawn else 'given'}:{p}", fields[p].first(drawn=drawn)) for p in paths
     }
     if not drawn:
-        return Grid(vary={p: fields[p].values(texts) for p, texts in given.items()})
-    vary = {p: fields[p].drawn(texts) for p, texts in given.items()}
+        return Grid(vary={p: tuple(fields[p].values(texts)) for p, texts in given.items()})
+    vary: dict[str, Any] = {p: fields[p].drawn(texts) for p, texts in given.items()}
     if kind == "random":
         return RandomSample(vary=vary, n=int(_get("trials")), seed=int(_get("seed")))
     return Search(

@@ -22,7 +22,7 @@ from prune_core.jobs import Progress, progress_of
 from prune_core.sweeping import Sweep
 from prune_core.tracking import SweepRecord, Sweeps, results
 from prune_ui import session
-from prune_ui.naming import part_label
+from prune_ui.naming import in_text, part_label
 from prune_ui.theme import ASSETS
 
 T = TypeVar("T")
@@ -142,9 +142,15 @@ def dressed(raw: pd.DataFrame) -> pd.DataFrame:
     found = {}
     for column, family in FAMILIES.items():
         if column in raw:
-            names = {n: part_label(family, n) for n in raw[column].dropna().unique() if isinstance(n, str)}
+            names = {n: _called(family, n) for n in raw[column].dropna().unique() if isinstance(n, str)}
             found[column] = raw[column].map(lambda name, names=names: names.get(name, name), na_action="ignore")
     return raw.assign(**found)
+
+
+def _called(family: str, name: str) -> str:
+    """``value 0.01``, as a swept part is labelled, is the part of that name and its number."""
+    first, space, rest = name.partition(" ")
+    return in_text(part_label(family, first)) + space + rest
 
 
 @cache

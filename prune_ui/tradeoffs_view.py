@@ -84,12 +84,9 @@ def _page(running: bool) -> None:
     shown = tradeoffs_charts.shown_of(view)
     with chart:
         _controls(shown)
-        left, right = st.columns([5, 3], gap="medium")
-        with left:
-            tradeoffs_charts.trade_off(shown)
-            _left_out(shown)
-        with right:
-            tradeoffs_charts.beside(shown)
+        tradeoffs_charts.trade_off(shown)
+        _left_out(shown)
+        tradeoffs_charts.beside(shown)
     with more:
         tradeoffs_charts.parallel(shown)
         tradeoffs_charts.heat_map(shown)

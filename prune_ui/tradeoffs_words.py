@@ -74,18 +74,15 @@ def _answers(found: list[Difference]) -> None:
     else:
         frame = pd.DataFrame(
             {
-                "answer": [d.sentence for d in found],
-                "difference (points)": [100 * d.difference for d in found],
+                "one": [d.a for d in found],
+                "other": [d.b for d in found],
+                "what the seeds say": [_short(d) for d in found],
                 "p": [d.p_holm for d in found],
             }
         )
         st.dataframe(
             frame, key="tradeoffs/differences", hide_index=True,
-            column_config={
-                "answer": st.column_config.TextColumn(width="large"),
-                "difference (points)": st.column_config.NumberColumn(format="%.2f", width="small"),
-                "p": st.column_config.NumberColumn(format="%.3g", width="small"),
-            },
+            column_config={"p": st.column_config.NumberColumn(format="%.3g", width="small")},
         )  # fmt: skip
     paired = (
         "the same seeds one by one (paired t-test)" if all(d.paired for d in found) else "the means (Welch's t-test)"
@@ -94,3 +91,10 @@ def _answers(found: list[Difference]) -> None:
         f"Compared are {paired}; p is corrected for {plural(len(found), 'pair')} (Holm). "
         "That no difference is shown does not mean that there is none: more seeds may show it."
     )
+
+
+def _short(d: Difference) -> str:
+    """The answer where the two methods stand beside it."""
+    if d.shown:
+        return f"the one is better by {100 * d.low:.1f} to {100 * d.high:.1f} points"
+    return "one seed says nothing" if min(d.n_a, d.n_b) < 2 else "no difference shown"

@@ -171,7 +171,7 @@ def _axes(data: Parallel, colours: Palette) -> Plain:
             notes.append(
                 {"text": words, "x": i, "y": place, "showarrow": False, "xanchor": "right" if right else "left",
                  "xshift": -7 if right else 7, "font": {"size": 11, "color": colours.ink},
-                 "bgcolor": rgba(colours.background, 0.72), "borderpad": 1}
+                 "bgcolor": rgba(colours.background, 0.85), "borderpad": 1}
             )  # fmt: skip
     return {
         "shapes": shapes,
@@ -179,7 +179,8 @@ def _axes(data: Parallel, colours: Palette) -> Plain:
         "xaxis": {
             "tickvals": list(range(last + 1)), "ticktext": [_two_lines(a.title) for a in data.axes], "showline": False,
             "range": [-0.12, last + 0.12], "ticks": "", "fixedrange": True, "side": "top", "tickangle": 0,
-            "tickfont": {"size": 12, "color": colours.ink}, "title": {"text": "setting or result", "font": {"size": 1}},
+            "tickfont": {"size": 12, "color": colours.ink},
+            "title": {"text": "setting or result", "font": {"size": 1, "color": rgba(colours.background, 0)}},
         },
         "yaxis": {"visible": False, "range": [-0.05, 1.05], "fixedrange": True},
     }  # fmt: skip

@@ -14,7 +14,16 @@ from prune_core.comparing import knee, line_fields, names_of, pareto_front, sett
 from prune_core.errors import ConfigError
 from prune_core.figures.drawing import Plain, drawing, empty, frame
 from prune_core.figures.palette import Palette, rgba
-from prune_core.figures.trade_words import WORDS, Cost, accuracy_range, axis_of, describe_setting, is_log, place
+from prune_core.figures.trade_words import (
+    WORDS,
+    Cost,
+    accuracy_range,
+    axis_of,
+    describe_setting,
+    drawn_at,
+    is_log,
+    place,
+)
 from prune_core.figures.words import percent, plural
 
 LINE, CLOUD = 60, 500  # settings that a line is drawn through; settings drawn of a cloud
@@ -75,18 +84,23 @@ def trade_off_data(
     told = line_fields(results) if by is None else list(by)
     names = list(dict.fromkeys(names_of(results, told, titles)))
     found = dict(list(points.groupby("line")))
-    lines = tuple(_line(str(n), turn, found[n], cost) for turn, n in enumerate(names) if n in found)
+    logarithmic = len(points) > 0 and is_log(points, cost)
+    lines = tuple(_line(str(n), turn, found[n], cost, logarithmic) for turn, n in enumerate(names) if n in found)
     return TradeOff(cost, lines, points, tuple(int(i) for i in front), int(points["n"].sum()))
 
 
-def _line(name: str, turn: int, points: pd.DataFrame, cost: Cost) -> TradeLine:
+def _line(name: str, turn: int, points: pd.DataFrame, cost: Cost, logarithmic: bool) -> TradeLine:
     alone = bool((points["name"] == points["name"].iloc[0]).all()) and points["target"].is_unique
     joined = cost != "latency_ms" and alone and len(points) <= LINE and (points["n"].max() > 1 or len(points) <= 20)
     bend = None
     if joined:
         noise = float((points["high"] - points["low"]).median())  # a curve flatter than its band has no knee
+        # as drawn: whoever sees a bend finds it where the picture has it; on a logarithm of what is left, to the right
+        # is less, as sparsity has it
+        at = drawn_at(points["x"].to_numpy(float), cost)
+        place_of = -np.log10(at) if cost == "sparsity" else np.log10(at) if logarithmic else at
         direction: Literal["decreasing", "increasing"] = "decreasing" if cost == "sparsity" else "increasing"
-        bend = knee(points["x"], points["accuracy"], direction=direction, noise=0.0 if math.isnan(noise) else noise)
+        bend = knee(place_of, points["accuracy"], direction=direction, noise=0.0 if math.isnan(noise) else noise)
     return TradeLine(name, turn, points, joined, None if bend is None else int(points.index[bend.index]))
 
 
@@ -131,14 +145,16 @@ def draw_trade_off(data: TradeOff, colours: Palette) -> Plain:
     if bent:
         at = data.points.loc[[line.knee for line in bent if line.knee is not None]]
         traces.append(
-            {"type": "scatter", "name": "knee", "x": at["x"].to_numpy(), "y": at["accuracy"].to_numpy(),
+            {"type": "scatter", "name": "knee", "x": drawn_at(at["x"].to_numpy(), data.cost),
+             "y": at["accuracy"].to_numpy(),
              "mode": "markers",
              "marker": {"symbol": "diamond-open", "size": 17, "color": colours.ink, "line": {"width": 2}},
              "customdata": _details(at, data.cost), "hovertemplate": "knee of " + HOVER}
         )  # fmt: skip
     for line in bent if len(bent) <= LABELLED else []:
         point = data.points.loc[line.knee]
-        at_x = math.log10(point["x"]) if is_log(data.points, data.cost) else float(point["x"])
+        at_x = float(drawn_at(point["x"], data.cost))
+        at_x = math.log10(at_x) if is_log(data.points, data.cost) else at_x
         notes.append(
             {"text": f"knee{f' of {line.name}' if line.name and len(data.lines) > 1 else ''}",
              "x": at_x, "y": point["accuracy"], "showarrow": True, "arrowhead": 0,
@@ -146,6 +162,9 @@ def draw_trade_off(data: TradeOff, colours: Palette) -> Plain:
              "ay": 34 + 18 * (line.turn % 3), "standoff": 9, "xanchor": "right" if data.cost == "sparsity" else "left",
              "font": {"size": 12, "color": colours.ink}, "bgcolor": rgba(colours.background, 0.75)}
         )  # fmt: skip
+    if data.cost == "sparsity":
+        for trace in traces:
+            trace["meta"] = {"table": "complement"}  # a table of it says what is removed
     return frame(
         traces, title=title, subtitle=_subtitle(data), x=x, y="test accuracy", alt=alt_trade_off(data), height=460,
         annotations=notes, hovermode="closest", showlegend=True, xaxis=axis_of(data.points, data.cost),
@@ -168,7 +187,7 @@ def _subtitle(data: TradeOff) -> str:
 
 def _joined(line: TradeLine, data: TradeOff, colours: Palette) -> list[Plain]:
     colour, points = colours.classes[line.turn % len(colours.classes)], line.points
-    x, group = points["x"].to_numpy(), f"line{line.turn}"
+    x, group = drawn_at(points["x"].to_numpy(), data.cost), f"line{line.turn}"
     found: list[Plain] = []
     if (points["n"] > 1).any() and len(points) > 1:
         band = {"type": "scatter", "x": x, "mode": "lines", "hoverinfo": "skip", "showlegend": False,
@@ -194,7 +213,7 @@ def _cloud(line: TradeLine, data: TradeOff, colours: Palette, share: float) -> P
         points = points.iloc[_spread(points, data, max(1, int(share * len(points))))]
     many = len(data.points) > CLOUD / 4
     found: Plain = {
-        "type": "scatter", "name": line.name or "accuracy", "x": points["x"].to_numpy(),
+        "type": "scatter", "name": line.name or "accuracy", "x": drawn_at(points["x"].to_numpy(), data.cost),
         "y": points["accuracy"].to_numpy(), "mode": "markers",
         "customdata": _details(points, data.cost, words=not many),
         "marker": {"size": 5 if many else 8, "color": colour, "symbol": line.turn % 8,
@@ -229,7 +248,7 @@ def _front(data: TradeOff, colours: Palette) -> list[Plain]:
         return []
     if len(at) > CLOUD:
         at = at.iloc[np.unique(np.linspace(0, len(at) - 1, CLOUD).round().astype(int))]
-    x, y = at["x"].to_numpy(), at["accuracy"].to_numpy()
+    x, y = drawn_at(at["x"].to_numpy(), data.cost), at["accuracy"].to_numpy()
     few = len(at) <= NUMBERED
     stair: Plain = {
         "type": "scatter", "name": "front", "x": x, "y": y, "mode": "lines", "hoverinfo": "skip", "showlegend": False,
@@ -252,7 +271,4 @@ def _details(points: pd.DataFrame, cost: Cost, *, words: bool = True) -> list[li
     """For each point the id of its run nearest to the mean, by which a click is resolved, and what it is."""
     if not words:
         return [[run] for run in points["run"]]
-    return [
-        [row.run, describe_setting(row, cost, "<br>")]
-        for row in points[["run", "name", "target", "x", "accuracy", "low", "high", "n"]].itertuples(index=False)
-    ]
+    return [[row["run"], describe_setting(row, cost, "<br>")] for row in points.to_dict("records")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
 from prune_core.figures.drawing import Plain
@@ -23,6 +24,9 @@ WORDS: dict[Cost, tuple[str, str, str]] = {
     ),
 }
 
+LEFT = (1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005, 0.0002, 0.0001)  # ticks: shares left
+LEAST_LEFT = 1e-4
+
 
 def place(x: float, cost: Cost) -> str:
     """A value of the x axis with its unit."""
@@ -33,17 +37,25 @@ def place(x: float, cost: Cost) -> str:
 
 def describe_setting(row: Any, cost: Cost, joint: str = "; ") -> str:
     """A row of ``TradeOff.points`` in words: what it is, its accuracy with the interval, and its place."""
-    accuracy = percent(row.accuracy)
-    if row.n > 1:
-        accuracy += f" ({percent(row.low)} to {percent(row.high)}, {plural(int(row.n), 'seed')})"
-    parts = [row.name if isinstance(row.name, str) else "", accuracy, place(float(row.x), cost)]
-    if cost != "sparsity" and row.target:
-        parts[-1] += f", {percent(row.target, 0)} of the weights removed"
+    accuracy = percent(row["accuracy"])
+    if row["n"] > 1:
+        accuracy += f" ({percent(row['low'])} to {percent(row['high'])}, {plural(int(row['n']), 'seed')})"
+    parts = [str(row["name"]), accuracy, place(float(row["x"]), cost)]
+    if cost != "sparsity" and row["target"]:
+        parts[-1] += f", {percent(row['target'], 0)} of the weights removed"
     return joint.join(p for p in parts if p)
 
 
+def drawn_at(x: Any, cost: Cost) -> Any:
+    """Where a value stands on the axis. Of sparsity it is the share that is left: 90 and 95 % are as far apart as 80
+    and 90, since each halves the network."""
+    return np.maximum(1 - x, LEAST_LEFT) if cost == "sparsity" else x
+
+
 def is_log(points: pd.DataFrame, cost: Cost) -> bool:
-    """Whether the axis is logarithmic: of bytes and MACs, over more than a factor of five."""
+    """Whether the axis is logarithmic: of sparsity, and of bytes and MACs over more than a factor of five."""
+    if cost == "sparsity":
+        return True
     x = points["x"]
     return cost in ("kept_bytes", "kept_macs") and float(x.min()) > 0 and float(x.max()) > 5 * float(x.min())
 
@@ -51,7 +63,12 @@ def is_log(points: pd.DataFrame, cost: Cost) -> bool:
 def axis_of(points: pd.DataFrame, cost: Cost) -> Plain:
     """The x axis."""
     if cost == "sparsity":
-        return {"range": [-0.015, 1.015], "tickformat": ".0%", "tickvals": [0, 0.2, 0.4, 0.6, 0.8, 0.9, 1]}
+        left = drawn_at(points["x"].to_numpy(float), cost)
+        ticks = [t for t in LEFT if t >= 0.9 * left.min()]
+        return {
+            "type": "log", "range": [math.log10(1.1), math.log10(min(left.min(), 0.5) / 1.2)], "tickvals": ticks,
+            "ticktext": [f"{100 * (1 - t):.4g}\u00a0%" for t in ticks],
+        }  # fmt: skip
     if cost == "latency_ms":
         return {"rangemode": "tozero"}
     unit = WORDS[cost][2]

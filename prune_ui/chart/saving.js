@@ -38,6 +38,7 @@ function tableOf(gd) {
   }
   const lines = shown.filter((t) => !maps.includes(t) && t.x && t.y).map((t) => {
     const flat = t.orientation === "h";
+    if (t.meta?.table === "complement") t = { name: t.name, x: Array.from(t.x, (v) => 1 - v), y: t.y };
     return { name: t.name || y, at: Array.from(flat ? t.y : t.x), value: Array.from(flat ? t.x : t.y), key: flat ? y : x };
   });
   if (lines.length && lines.every((t) => same(t.at, lines[0].at))) {
