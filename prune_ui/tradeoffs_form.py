@@ -79,7 +79,7 @@ def _form(pending: bool) -> None:
             on_click=_start, args=(sweep, found if isinstance(found, Estimate) else None),
         )  # fmt: skip
     waits = sweep is not None and found is None
-    if waits != pending or state.AGAIN.get():  # another pace from now on, or the page below has changed
+    if waits != pending or state.AGAIN.pop():  # another pace from now on, or the page below has changed
         st.session_state["tradeoffs/pending"] = waits
         st.rerun()
 

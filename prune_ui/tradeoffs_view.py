@@ -37,10 +37,13 @@ def show() -> None:
         tradeoffs_form.show()
         return
     _choose(view)
+    key = "tradeoffs/new"
+    if st.session_state.get(key) != state.OPEN.get():
+        st.session_state[key] = state.OPEN.get()
     form = st.expander(
-        "New sweep", icon=":material/add:", key="tradeoffs/new", expanded=state.OPEN.get(), on_change="rerun"
-    )
-    state.OPEN.set(bool(form.open))
+        "New sweep", icon=":material/add:", key=key, expanded=state.OPEN.get(),
+        on_change=lambda: state.OPEN.set(bool(st.session_state[key])),
+    )  # fmt: skip
     if form.open:
         with form:
             tradeoffs_form.show()
@@ -146,7 +149,6 @@ def _ended(view: View) -> None:
 
 def _copy(view: View) -> None:
     tradeoffs_form.take(view.sweep)
-    st.session_state.pop("tradeoffs/new", None)  # the expander opens
     state.AGAIN.set(True)
 
 
