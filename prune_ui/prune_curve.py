@@ -22,7 +22,7 @@ def _within(most: float) -> tuple[float, ...]:
     return SPARSITIES if most >= 1 else (*(s for s in SPARSITIES if s < most), most)
 
 
-def curve(request: PreviewRequest, stamp: float) -> tuple[list[dict[str, Any]], bool]:
+def curve(request: PreviewRequest, stamp: str) -> tuple[list[dict[str, Any]], bool]:
     """Points measured so far, and whether more will come. ``stamp`` changes when the weights do."""
     asked = request.replace(sparsity=None, threshold=None, layer="", picture=False)
     key = f"{stamp}/{asked.model_dump_json()}"

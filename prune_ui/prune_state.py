@@ -12,7 +12,7 @@ from prune_core.jobs import PreviewReply, PreviewRequest, SupersededError
 from prune_core.models.torchvision_models import Torchvision, torchvision_names
 from prune_core.pruning import Criterion, Granularity, Scope, Weights, check_together
 from prune_core.settings import Settings, setting
-from prune_core.tracking import checkpoint_path
+from prune_core.tracking import files
 from prune_ui import session
 from prune_ui.forms import Form
 from prune_ui.options import why
@@ -105,13 +105,12 @@ class Source:
     """Share that the run itself has removed: it stays removed."""
 
     @property
-    def stamp(self) -> float:
-        """Changes when the weights do: when the run's checkpoint was written; 0 without one."""
-        path = checkpoint_path(self.run) if self.run else None
+    def stamp(self) -> str:
+        """Changes when the weights do: when the run's checkpoint was written; empty without one."""
         try:
-            return path.stat().st_mtime if path is not None else 0.0
-        except OSError:
-            return 0.0
+            return str(files.stamp(self.run) or "") if self.run else ""
+        except LabError:  # shared files that cannot be reached: the preview says so
+            return ""
 
     def request(self, **more: object) -> PreviewRequest:
         """A question about it."""
@@ -204,7 +203,7 @@ def candidates() -> dict[str, str]:
         if len(found) >= MOST_LISTED:
             break
         ended = row["status"] in ("finished", "stopped", "diverged")
-        if not (ended or row["sample"] or row["step"]) or not checkpoint_path(row["id"]).is_file():
+        if not (ended or row["sample"] or row["step"]) or not files.listed(row["id"]):
             continue
         what = str(row["name"] or described(row))
         found[row["id"]] = f"Sample: {what}" if row["sample"] else what

@@ -11,7 +11,7 @@ from prune_core.experiment import Experiment, FromCheckpoint
 from prune_core.figures.words import percent
 from prune_core.jobs import PreviewReply
 from prune_core.pruning import Criterion, OneShot, Pruning
-from prune_core.tracking import Store, checkpoint_path
+from prune_core.tracking import Store, files
 from prune_core.training.checkpoint import file_sha256
 from prune_ui import prune_state as state
 from prune_ui import session
@@ -69,7 +69,7 @@ def tuned(parent: Experiment, run_id: str, sparsity: float, steps: int, lr: floa
 
     Raises ConfigError where steps or learning rate are out of bounds, CheckpointError where the checkpoint is gone.
     """
-    path = checkpoint_path(run_id)
+    content = file_sha256(files.checkpoint(run_id))
     before = parent.prune or Pruning()
     criterion = Criterion.registry[state.CRITERION.get()].cls()
     # as the page shows it: shares by hand are not in the preview
@@ -82,4 +82,4 @@ def tuned(parent: Experiment, run_id: str, sparsity: float, steps: int, lr: floa
         regrow=None,
     )
     train = parent.train.replace(steps=steps, lr=lr, warmup=min(parent.train.warmup, max(steps - 1, 0)))
-    return parent.replace(start=FromCheckpoint(path=str(path), sha256=file_sha256(path)), prune=prune, train=train)
+    return parent.replace(start=FromCheckpoint(path=files.address(run_id), sha256=content), prune=prune, train=train)

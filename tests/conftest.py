@@ -12,7 +12,8 @@ from pathlib import Path
 # Before anything imports the engine: no test may touch the person's own runs, and no number may depend on the machine.
 _SCRATCH = tempfile.mkdtemp(prefix="prune-lab-tests-")
 os.environ["PRUNE_LAB_HOME"] = _SCRATCH
-os.environ.pop("PRUNE_LAB_STORE", None)
+for _name in ("STORE", "FILES", "SCHEDULER"):
+    os.environ.pop(f"PRUNE_LAB_{_name}", None)
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["PRUNE_LAB_PUBLISH"] = "off"  # but where that is what is tested
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -22,7 +23,10 @@ import pytest  # noqa: E402
 import torch  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
-IN_CI = os.environ.get("CI", "").lower() in ("1", "true", "yes")
+sys.path.insert(0, str(Path(__file__).parent))  # tests import lab_services by its name
+pytest.register_assert_rewrite("lab_services")
+from lab_services import IN_CI, bucket, postgres, s3  # noqa: E402, F401
+
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 MNIST_FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
@@ -118,7 +122,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
     yield
-    skipped = [r for r in terminalreporter.stats.get("skipped", []) if "no Chromium" in str(r.longrepr)]
-    if skipped:
-        why = f"{len(skipped)} BROWSER TESTS DID NOT RUN: no Chromium here"
-        terminalreporter.write_sep("!", why, red=True, bold=True)
+    skipped = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])]
+    for what in ("Chromium", "PostgreSQL", "nginx"):
+        if n := sum(f"no {what}" in why for why in skipped):
+            terminalreporter.write_sep("!", f"{n} TESTS DID NOT RUN: no {what} here", red=True, bold=True)

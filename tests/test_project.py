@@ -73,7 +73,7 @@ def pins(name: str) -> dict[str, str]:
     for line in (ROOT / name).read_text(encoding="utf-8").splitlines():
         line = line.split("#")[0].strip()
         if line:
-            package, version = line.split("==")
+            package, version = re.sub(r"\[.*\]", "", line).split("==")  # extras are pinned by the constraints
             found[re.sub(r"[-_.]+", "-", package).lower()] = version
     return found
 

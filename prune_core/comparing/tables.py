@@ -31,6 +31,11 @@ def final_rows(table: pd.DataFrame) -> pd.DataFrame:
     return table[table["status"].isin(FINAL) & table["accuracy"].notna()]
 
 
+def begun(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows that have a run: of the others it is not known yet what they are."""
+    return table[table["run"] != ""] if "run" in table else table
+
+
 def is_seed(column: str) -> bool:
     """Whether runs that differ in this field alone are one setting."""
     return column == "seed" or column.endswith(".seed")
@@ -44,8 +49,9 @@ def is_sparsity(column: str) -> bool:
 def varying(table: pd.DataFrame) -> list[str]:
     """The settings that are not the same in all rows, seeds left out, each once however many columns say it.
 
-    What the run is comes first, then the swept paths in their order, sparsities last.
+    What the run is comes first, then the swept paths in their order, sparsities last. Only rows that have a run count.
     """
+    table = begun(table)
     paths = [c for c in table.columns if c not in FIXED and not is_seed(c)]
     wanted = [*PARTS, *(c for c in paths if not is_sparsity(c)), "target", *(c for c in paths if is_sparsity(c))]
     found: list[str] = []
@@ -63,6 +69,7 @@ def varying(table: pd.DataFrame) -> list[str]:
 def line_fields(table: pd.DataFrame, most: int = MOST_LINES) -> list[str]:
     """The varying settings that tell lines apart: as many as give at most ``most`` lines, the first ones first."""
     chosen: list[str] = []
+    table = begun(table)
     for column in [c for c in varying(table) if not is_sparsity(c)]:
         if len(table[[*chosen, column]].drop_duplicates()) <= most:
             chosen.append(column)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from prune_core.comparing import final_rows, mean_interval
+from prune_core.comparing import begun, final_rows, mean_interval
 from prune_core.figures.drawing import Plain, drawing, empty, frame
 from prune_core.figures.palette import Palette
 from prune_core.figures.words import number, percent, plural
@@ -38,11 +38,10 @@ def threshold_sparsity_data(results: pd.DataFrame) -> ThresholdSparsity:
     """From the results of a sweep: the mean over all runs of equal clip threshold and equal target sparsity.
 
     Runs that do not clip have a row of their own; runs that do not prune stand at 0. Only final figures count, but rows
-    and columns are there for all that will come.
+    and columns are there for all that have begun.
     """
-    table = results.assign(
-        target=results["target"].fillna(0.0).astype(float), threshold=results["threshold"].astype(float)
-    )
+    table = begun(results)
+    table = table.assign(target=table["target"].fillna(0.0).astype(float), threshold=table["threshold"].astype(float))
     thresholds = _thin(sorted(table["threshold"].dropna().unique()))
     thresholds += [float("nan")] if table["threshold"].isna().any() else []
     sparsities = _thin(sorted(table["target"].unique()))

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from prune_core.comparing import knee, line_fields, names_of, pareto_front, settings_of
+from prune_core.comparing import begun, knee, line_fields, names_of, pareto_front, settings_of
 from prune_core.errors import ConfigError
 from prune_core.figures.drawing import Plain, drawing, empty, frame
 from prune_core.figures.palette import Palette, rgba
@@ -80,9 +80,9 @@ def trade_off_data(
     price = -points["x"] if cost == "sparsity" else points["x"]
     on = np.flatnonzero(pareto_front(points["accuracy"], price))
     front = on[np.argsort(price.to_numpy()[on], kind="stable")]
-    # as all runs name them, also those that have not begun: a line keeps its colour while the sweep goes on
+    # as all runs that have begun name them, in their order: a line keeps its colour while the sweep goes on
     told = line_fields(results) if by is None else list(by)
-    names = list(dict.fromkeys(names_of(results, told, titles)))
+    names = list(dict.fromkeys(names_of(begun(results), told, titles)))
     found = dict(list(points.groupby("line")))
     logarithmic = len(points) > 0 and is_log(points, cost)
     lines = tuple(_line(str(n), turn, found[n], cost, logarithmic) for turn, n in enumerate(names) if n in found)

@@ -28,7 +28,7 @@ from prune_core.pruning.quiet import normalised
 from prune_core.pruning.sensitivity import check_scan
 from prune_core.pruning.tolerance import LossCurve
 from prune_core.seeding import generator
-from prune_core.tracking import checkpoint_path
+from prune_core.tracking import files
 from prune_core.training import Evaluation, evaluate, load_checkpoint, restore_model
 from prune_core.training.recalibrate import recalibrate_
 from prune_core.training.sensitivity import RECALIBRATED, check_once, drawn
@@ -69,8 +69,9 @@ class Loaded:
         self.data: Dataset | None = None
         if request.run:
             experiment = store(store_url).run(request.run).experiment
-            self.model, self.keep = restore_model(experiment, checkpoint_path(request.run))
-            self.step = load_checkpoint(checkpoint_path(request.run)).step
+            path = files.checkpoint(request.run)
+            self.model, self.keep = restore_model(experiment, path)
+            self.step = load_checkpoint(path).step
             self.data = experiment.data.load(seed=experiment.train.seed)
             shape = self.data.info.shape
             prune = experiment.prune.replace(granularity=Weights()) if experiment.prune else None
@@ -271,9 +272,8 @@ def source_key(store_url: str, request: PreviewRequest) -> Hashable:
         assert request.model is not None, "checked by PreviewRequest"
         data = request.data.model_dump_json() if request.data is not None else ""
         return request.model.model_dump_json(), data, request.seed
-    path = checkpoint_path(request.run)
-    if not path.is_file():
+    stamp = files.stamp(request.run)
+    if stamp is None:
         store(store_url).run(request.run)  # says so if there is no such run
         raise ConfigError(f"Run {request.run} has no checkpoint yet; wait until it has trained for some seconds.")
-    stat = path.stat()
-    return store_url, request.run, stat.st_mtime_ns, stat.st_size
+    return store_url, request.run, stamp

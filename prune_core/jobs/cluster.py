@@ -7,6 +7,7 @@ from distributed import Client
 from prune_core.errors import EngineError
 from prune_core.jobs import place
 from prune_core.jobs.local import CONNECT_S, ask
+from prune_core.tracking import without_password
 
 
 def connect(address: str, store: str) -> Client:
@@ -28,7 +29,9 @@ def connect(address: str, store: str) -> Client:
         _check_versions(client)
         client.register_plugin(Supervisor(store))
         if (found := ask(client, "status")["store"]) != store:
-            raise EngineError(f"This cluster works for the store {found}, not for {store}.")
+            raise EngineError(
+                f"This cluster works for the store {without_password(found)}, not for {without_password(store)}."
+            )
     except BaseException:
         client.close(timeout=2)
         raise

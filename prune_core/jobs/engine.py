@@ -117,10 +117,11 @@ def main(arguments: list[str] | None = None) -> None:
     """The command line of ``python -m prune_core.jobs.engine``."""
     parser = argparse.ArgumentParser(prog="python -m prune_core.jobs.engine", description="The lab's job engine.")
     parser.add_argument("--home", type=Path, required=True, help="folder of the lab's files")
-    parser.add_argument("--store", required=True, help="URL of the live store")
+    parser.add_argument("--store", help="address of the live store (default: PRUNE_LAB_STORE, or lab.db in the home)")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="runs at a time (default: one a core)")
     parser.add_argument("--idle", type=float, default=IDLE_S, help="seconds without anybody after which it ends")
     given = parser.parse_args(arguments)
+    store = given.store or os.environ.get("PRUNE_LAB_STORE") or f"sqlite:///{given.home}/lab.db"
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("distributed").setLevel(logging.WARNING)
     load_plugins()
@@ -135,7 +136,7 @@ def main(arguments: list[str] | None = None) -> None:
         if CONFIG["distributed.worker.multiprocessing-method"] == "forkserver":
             get_mp_context()  # sets a list of its own first
             multiprocessing.set_forkserver_preload(["prune_core.jobs.preload"])
-        asyncio.run(serve(where, given.store, given.workers, given.idle))
+        asyncio.run(serve(where, store, given.workers, given.idle))
 
 
 if __name__ == "__main__":

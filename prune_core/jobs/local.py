@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from prune_core.errors import EngineError
 from prune_core.jobs import place
 from prune_core.jobs.place import EngineFile, Place
+from prune_core.tracking import without_password
 
 START_S = 120.0  # a slow disk and a cold cache: importing torch alone may take half a minute
 CONNECT_S = 10.0
@@ -46,7 +47,8 @@ def find_or_start(where: Place, store: str, workers: int) -> EngineFile:
         engine = _start(where, store, workers, engine)
     if engine.store != store:
         raise EngineError(
-            f"The engine in {where.home} works for the store {engine.store}, not for {store}; "
+            f"The engine in {where.home} works for the store {without_password(engine.store)}, not for "
+            f"{without_password(store)}; "
             "give this Lab a home of its own (home=...)."
         )
     return engine
@@ -114,8 +116,11 @@ def _spawn(where: Place, store: str, workers: int) -> EngineFile:
     root = str(Path(place.__file__).parents[2])
     paths = os.pathsep.join([root, *(p for p in sys.path if p and p != root)])
     environment = {**os.environ, **ENVIRONMENT, "PRUNE_LAB_HOME": home, "PYTHONPATH": paths}
+    environment["PRUNE_LAB_STORE"] = (
+        store  # not among the arguments: those are for all to see, and it may hold a password
+    )
     # -P: this folder's modules must not hide others
-    command = [sys.executable, "-P", str(Path(place.__file__).with_name("start.py")), "--home", home, "--store", store]
+    command = [sys.executable, "-P", str(Path(place.__file__).with_name("start.py")), "--home", home]
     command += ["--workers", str(workers)]
     detached: dict[str, Any] = {"start_new_session": True}
     if os.name == "nt":

@@ -137,11 +137,11 @@ class Supervisor(SchedulerPlugin):
         free = [ws.address for ws in self._train_workers() if ws.address not in self._jobs]
         if not free:
             return
-        queue = await asyncio.to_thread(self._store.queue)
         # what was just given away is being claimed, or could not be: then it must not be tried without a pause
         self._tried = {run_id: at for run_id, at in self._tried.items() if time.monotonic() - at < TICK_S}
         taken = {job.run_id for job in self._jobs.values()} | self._tried.keys()
-        waiting = [str(run_id) for run_id in queue["id"] if run_id not in taken]
+        queue = await asyncio.to_thread(self._store.turn, len(free) + len(taken))
+        waiting = [run_id for run_id in queue if run_id not in taken]
         for address, run_id in zip(free, waiting, strict=False):
             if address in self._scheduler.workers:
                 job = self._jobs[address] = Job(run_id, address)

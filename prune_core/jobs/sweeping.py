@@ -63,7 +63,8 @@ class Sweeping:
         """
         asked = experiment if isinstance(experiment, Sweep) else _asked(experiment, space, halving, share)
         if where != "here" and self.scheduler is None:
-            check_known(asked.experiment)
+            for experiment in (asked.experiment, *(member.experiment for member in asked.members())):
+                check_known(experiment)
         sweeps = Sweeps(self.store)
         alone = where == "here" or (where == "auto" and self.scheduler is None and self._place.read() is None)
         found = estimate or self.estimate(asked, here=alone)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import field_validator, model_validator
+from pydantic import PrivateAttr, field_validator, model_validator
 
 from prune_core.errors import ConfigError
 from prune_core.experiment import Experiment
@@ -54,6 +54,8 @@ class Sweep(Settings):
     halving: Halving | None = setting(None, help="Whether hopeless runs are stopped early.", label="Early stopping")
     share: bool = setting(True, help="Whether training that members have in common is done once.")
 
+    _members: list[Member] | None = PrivateAttr(None)
+
     @field_validator("space", mode="before")
     @classmethod
     def _as_space(cls, space: Any) -> Any:
@@ -75,9 +77,13 @@ class Sweep(Settings):
 
     def members(self) -> list[Member]:
         """Every member, validated, in order; empty for a search. Raises ConfigError naming the first that cannot be."""
-        found = []
-        for place, changes in enumerate(self.space.rows()):
-            found.append(Member(place, changes, self.member(changes, place)))
+        if self._members is None:  # a large sweep takes seconds, and is asked for what it costs before it starts
+            self._members = self._made()
+        return list(self._members)
+
+    def _made(self) -> list[Member]:
+        rows = enumerate(self.space.rows())
+        found = [Member(place, changes, self.member(changes, place)) for place, changes in rows]
         if not self.share:
             return found
         trunks = [trunk_of(member.experiment) for member in found]

@@ -1,5 +1,6 @@
 """Tracking: the live store that runs are recorded in, read back from and steered through; ended ones go to MLflow."""
 
+from prune_core.tracking.database import without_password
 from prune_core.tracking.executing import execute
 from prune_core.tracking.giving import DONE, Given
 from prune_core.tracking.home import checkpoint_path, home, run_folder, store_url
@@ -35,4 +36,5 @@ __all__ = [
     "run_folder",
     "start_publisher",
     "store_url",
+    "without_password",
 ]

@@ -24,7 +24,11 @@ CAUSES = (  # words of the drivers, in lower case, and what they mean to people
     (("database is locked", "busy"), f"was locked by another program for over {BUSY_S:g} s"),
     (("not a database", "malformed", "corrupt"), "is damaged; move the file away and a new one is made"),
     (("unable to open",), "cannot be opened: its folder is missing or may not be used"),
+    (("password authentication failed", "no password supplied"), "refuses this user or password"),
+    (("connection refused", "could not translate", "failed to resolve", "timeout expired"), "cannot be reached"),
+    (("too many clients", "remaining connection slots"), "has no connection left: raise PostgreSQL's max_connections"),
 )
+CONNECT = {"connect_timeout": 10, "application_name": "prune-lab"}  # of PostgreSQL; what the address says goes first
 
 
 class Database:
@@ -43,8 +47,9 @@ class Database:
                 f"postgresql://user@host/database, got {url!r}."
             ) from None
         self.lite = parsed.get_backend_name() == "sqlite"
-        self.name = str(parsed.database) if self.lite else parsed.render_as_string(hide_password=True)
-        options: dict[str, Any] = {"pool_pre_ping": True}
+        self.name = str(parsed.database) if self.lite else without_password(url)
+        connect = {key: value for key, value in CONNECT.items() if key not in parsed.query}
+        options: dict[str, Any] = {"pool_pre_ping": True, "connect_args": connect}
         if self.lite:  # the pool gives a connection to one thread at a time, though not always to the same
             options = {"connect_args": {"timeout": BUSY_S, "check_same_thread": False}}
         try:
@@ -86,15 +91,19 @@ class Database:
         if self._version() is None:
             if self.lite:
                 self._use_wal()
-            # where another process was a moment faster its tables are found the second time
-            with contextlib.suppress(IntegrityError, ProgrammingError), self.writing() as connection:
-                if not inspect(connection).has_table(schema.about.name):
-                    schema.metadata.create_all(connection)
-                    connection.execute(insert(schema.about).values(key="schema", value=schema.SCHEMA))
+            try:
+                with self.writing() as connection:
+                    if not inspect(connection).has_table(schema.about.name):
+                        schema.metadata.create_all(connection)
+                        connection.execute(insert(schema.about).values(key="schema", value=schema.SCHEMA))
+            except (IntegrityError, ProgrammingError) as error:
+                # where another process was a moment faster its tables are found now
+                if self._version() is None:
+                    raise StoreUnavailableError(self._sentence(error.orig or error)) from error
         if self._version() == 1:  # before there were sweeps
             with contextlib.suppress(IntegrityError, ProgrammingError), self.writing() as connection:
                 schema.metadata.create_all(connection)
-                for index in (i for i in schema.runs.indexes if i.name in ("lab_runs_digest", "lab_runs_parent")):
+                for index in schema.runs.indexes:
                     index.create(connection, checkfirst=True)
                 connection.execute(update(schema.about).where(schema.about.c.key == "schema").values(value=2))
         if (version := self._version()) != schema.SCHEMA:
@@ -142,6 +151,14 @@ class Database:
             if any(word in text.lower() for word in words):
                 return f"The store {self.name} {meaning}."
         return f"The store {self.name} does not answer: {text[:200]}."
+
+
+def without_password(url: str) -> str:
+    """A store's address as everybody may see it."""
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except ArgumentError:
+        return url
 
 
 def _tame(engine: Engine) -> None:

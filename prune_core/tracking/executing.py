@@ -7,10 +7,11 @@ from typing import Any
 
 import torch
 
-from prune_core.errors import CheckpointError, LabError
+from prune_core.errors import CheckpointError, LabError, StoreError
 from prune_core.events import InterventionEvent, Status
 from prune_core.measuring import count_parameters, latency, macs, stored_bytes
 from prune_core.sweeping import trunk_of
+from prune_core.tracking import files
 from prune_core.tracking.home import checkpoint_path
 from prune_core.tracking.recorder import Recorder, rows_of
 from prune_core.tracking.store import Store, new_token
@@ -66,7 +67,7 @@ def _state_of(store: Store, run_id: str, token: str) -> RunState:
         InterventionEvent(int(m.step), m.field, float(m.value), m.sender) for m in store.marks(run_id).itertuples()
     ]
     state = RunState(record.experiment, marks)
-    path = checkpoint_path(run_id)
+    path = files.checkpoint(run_id, resume=True)
     if path.is_file():
         state.load(load_checkpoint(path))
     elif shared := store.trunk_of(run_id):
@@ -91,8 +92,8 @@ def _branch_(state: RunState, shared: str) -> None:
     trunk = trunk_of(state.experiment)
     try:
         if trunk is not None:
-            branch_(state, load_checkpoint(checkpoint_path(shared)), trunk)
-    except CheckpointError as error:
+            branch_(state, load_checkpoint(files.checkpoint(shared)), trunk)
+    except (CheckpointError, StoreError) as error:
         log.warning("A run does again what run %s has done: %s", shared, error)
 
 

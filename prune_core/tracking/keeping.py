@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import logging
 import threading
 import time
 from collections.abc import Iterable, Sequence
@@ -12,10 +12,9 @@ from sqlalchemy import Connection, case, delete, select, update
 
 from prune_core.errors import StoreError
 from prune_core.events import ENDED, Status
-from prune_core.tracking import schema, writing
+from prune_core.tracking import files, schema, writing
 from prune_core.tracking.alive import Process
 from prune_core.tracking.database import Database
-from prune_core.tracking.home import run_folder
 from prune_core.tracking.reading import Reader, is_sample
 from prune_core.tracking.records import RETRY, SWEEP
 
@@ -23,6 +22,7 @@ ACTIVE = ("running", "paused")
 STALE_S = 5.0
 
 runs = schema.runs
+log = logging.getLogger("prune_core.tracking")
 
 
 class Keeper(Reader):
@@ -79,8 +79,8 @@ class Keeper(Reader):
         for run_id in ids:
             changeable(run_id)
         with self._database.writing() as connection:
-            for run_id in ids:
-                record = self._run(connection, run_id)
+            for run_id in sorted(ids):  # two who delete the same runs wait for each other, not both
+                record = self._run(connection, run_id, hold=True)
                 if record.status not in ENDED:
                     raise StoreError(f"Run {run_id} is {record.status}: stop it before deleting it.")
                 if owner is not None and record.owner != owner:
@@ -98,15 +98,18 @@ class Keeper(Reader):
         The checkpoint of a run that another one starts from stays.
         """
         with self._database.writing() as connection:
-            old = select(runs.c.id).where(runs.c.deleted <= time.time() - older_than_s)
-            gone = list(connection.execute(old).scalars())
+            old = select(runs.c.id).where(runs.c.deleted <= time.time() - older_than_s).order_by(runs.c.id)
+            gone = list(connection.execute(old.with_for_update()).scalars())  # nobody restores one meanwhile
             for table in schema.PARTS:
                 connection.execute(delete(table).where(table.c.run_id.in_(gone)))
             connection.execute(delete(runs).where(runs.c.id.in_(gone)))
             by_name = {i: select(runs.c.id).where(runs.c.experiment.contains(i)).limit(1) for i in gone}
             named = {i for i, query in by_name.items() if connection.execute(query).first() is not None}
         for run_id in set(gone) - named:
-            shutil.rmtree(run_folder(run_id), ignore_errors=True)
+            try:
+                files.remove(run_id)
+            except StoreError as error:  # the run is gone all the same
+                log.warning("Files of run %s are left behind: %s", run_id, error)
         return gone
 
     # --- MLflow -------------------------------------------------------------------------------------------------------

@@ -25,7 +25,8 @@ from filelock import FileLock, Timeout
 
 from prune_core.errors import LabError, StoreError, StoreUnavailableError
 from prune_core.events import STEP_FIELDS
-from prune_core.tracking.home import checkpoint_path, home
+from prune_core.tracking import files
+from prune_core.tracking.home import home
 from prune_core.tracking.keeping import changeable
 from prune_core.tracking.records import RunRecord
 from prune_core.tracking.store import Store
@@ -157,8 +158,8 @@ def _publish(store: Store, record: RunRecord, address: str) -> str:
     try:
         _describe(client, run_id, store, record)
         _files(client, run_id, store, record)
-        if checkpoint_path(record.id).is_file():
-            _model(client, run_id, experiment_id, record)
+        if (checkpoint := files.checkpoint(record.id)).is_file():
+            _model(client, run_id, experiment_id, record, checkpoint)
         client.set_terminated(run_id, STATUS[record.status], _ms(record.ended))
     except BaseException:
         _remove(client, run_id)  # nothing half-published is ever taken for whole
@@ -203,7 +204,7 @@ def _files(client: MlflowClient, run_id: str, store: Store, record: RunRecord) -
     client.log_text(run_id, json.dumps(record.summary, indent=2), "summary.json")
 
 
-def _model(client: MlflowClient, run_id: str, experiment_id: str, record: RunRecord) -> None:
+def _model(client: MlflowClient, run_id: str, experiment_id: str, record: RunRecord, checkpoint: Path) -> None:
     """The model twice: its weights by name, and as a traced graph, for which one needs torch and nothing of the lab.
 
     All through ``client``: MLflow's own short way sets the tracking address of the whole process, and in a notebook
@@ -214,7 +215,7 @@ def _model(client: MlflowClient, run_id: str, experiment_id: str, record: RunRec
     from mlflow.entities import LoggedModelOutput
     from mlflow.models import Model
 
-    model, _ = restore_model(record.experiment, checkpoint_path(record.id))
+    model, _ = restore_model(record.experiment, checkpoint)
     with tempfile.TemporaryDirectory() as name:
         weights, folder = Path(name) / "weights.pt", Path(name) / "model"
         torch.save(model.state_dict(), weights)

@@ -86,6 +86,26 @@ class Reader:
         with self._database.reading() as connection:
             return connection.execute(query.limit(1)).scalar()
 
+    def turn(self, n: int) -> list[str]:
+        """The first ``n`` ids of ``queue``, without looking at all that wait."""
+        c = runs.c
+        waits = (c.status == "queued", c.deleted.is_(None))
+        found: list[str] = []
+        with self._database.reading() as connection:
+            taken = self._taken(connection)
+            groups = connection.execute(select(c.priority, c.owner).where(*waits).distinct()).all()
+            for priority in sorted({group.priority for group in groups}, reverse=True):
+                ranked = []
+                for owner in (group.owner for group in groups if group.priority == priority):
+                    mine = select(c.id, c.created).where(*waits, c.priority == priority, c.owner == owner)
+                    for row in connection.execute(mine.order_by(c.created, c.id).limit(n - len(found))):
+                        ranked.append((taken[owner], row.created, row.id))
+                        taken[owner] += 1
+                found += [run_id for *_, run_id in sorted(ranked)[: n - len(found)]]
+                if len(found) == n:
+                    break
+        return found
+
     # --- what a run left ----------------------------------------------------------------------------------------------
     def history(self, run_id: str, after: int = 0, limit: int | None = None) -> pd.DataFrame:
         """A row a step after ``after``: step and STEP_FIELDS.
@@ -170,16 +190,17 @@ class Reader:
             return [ControlRecord(*row) for row in connection.execute(query)]
 
     # --- within one transaction ---------------------------------------------------------------------------------------
-    def _run(self, connection: Connection, run_id: str) -> RunRecord:
-        row = connection.execute(select(runs).where(runs.c.id == run_id)).mappings().first()
+    def _run(self, connection: Connection, run_id: str, *, hold: bool = False) -> RunRecord:
+        """The run; with ``hold`` nobody else writes to it until the transaction ends, as in SQLite nobody ever does."""
+        query = select(runs).where(runs.c.id == run_id)
+        row = connection.execute(query.with_for_update() if hold else query).mappings().first()
         if row is None:
             raise RunNotFoundError(f"There is no run {run_id!r} in this store.")
         return record_of(dict(row), read_only=is_sample(run_id))
 
     def _queue(self, connection: Connection) -> pd.DataFrame:
         c = runs.c
-        active = select(c.owner).where(c.status.in_(("running", "paused")), c.deleted.is_(None))
-        taken = Counter(connection.execute(active).scalars())
+        taken = self._taken(connection)
         columns = (c.id, c.name, c.owner, c.priority, c.created, c.data, c.model, c.steps)
         waiting = select(*columns).where(c.status == "queued", c.deleted.is_(None))
         ranked = []
@@ -190,6 +211,11 @@ class Reader:
         frame = pd.DataFrame(ordered, columns=[column.name for column in columns])
         frame.insert(0, "position", range(1, len(frame) + 1))
         return frame
+
+    def _taken(self, connection: Connection) -> Counter[str]:
+        """Runs at work by owner."""
+        active = select(runs.c.owner).where(runs.c.status.in_(("running", "paused")), runs.c.deleted.is_(None))
+        return Counter(connection.execute(active).scalars())
 
     def _rows(self, connection: Connection, run_id: str, after: int) -> np.ndarray:
         query = select(chunks.c.data).where(chunks.c.run_id == run_id, chunks.c.last > after).order_by(chunks.c.first)

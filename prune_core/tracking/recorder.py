@@ -19,7 +19,6 @@ from prune_core.errors import OwnershipLostError, StoreError, StoreUnavailableEr
 from prune_core.events import (
     ENDED,
     CheckpointEvent,
-    DoneEvent,
     EvalEvent,
     Event,
     InterventionEvent,
@@ -30,6 +29,7 @@ from prune_core.events import (
     StepEvent,
     WarningEvent,
 )
+from prune_core.tracking import files
 from prune_core.tracking.publishing import start_publisher
 from prune_core.tracking.records import LAB, ControlRecord
 from prune_core.tracking.store import Store
@@ -75,6 +75,7 @@ class Recorder:
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
         self._failing_since: int | None = None
+        self._uploads = files.Uploads(run_id, self._arrived, self._hear) if files.shared() else None
         self.lost = ""
 
     def start(self) -> None:
@@ -111,14 +112,17 @@ class Recorder:
                 case StateEvent(state=status):
                     batch.status = status
                 case CheckpointEvent(step=step):
-                    batch.checkpoint = step
+                    if self._uploads is None:
+                        batch.checkpoint = step
+                    else:  # the store learns of it when others can go on from it
+                        self._uploads.note(step)
                 case WarningEvent(message=message):
                     self._warn(message)
-                case DoneEvent():
-                    self._ended.set()
 
     def finish(self, status: Status, reason: str, summary: dict[str, Any]) -> bool:
         """Write what is left and how the run ended; returns whether that succeeded."""
+        if self._uploads is not None and not self.lost:
+            self._uploads.finish()  # the run's heart beats meanwhile
         self._ended.set()
         if self._thread is not None:
             self._thread.join()
@@ -197,6 +201,15 @@ class Recorder:
             batch.marks += later.marks
             batch.status = later.status or batch.status
             batch.checkpoint = later.checkpoint or batch.checkpoint
+
+    def _arrived(self, step: int) -> None:
+        with self._lock:
+            self._batch.checkpoint = step
+
+    def _hear(self, warning: str) -> None:
+        log.warning("Run %s: %s", self._run_id, warning)
+        with self._lock:
+            self._warn(warning)
 
     def _listen(self) -> None:
         for told in self._store.controls(self._run_id, self._heard):

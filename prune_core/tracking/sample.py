@@ -23,7 +23,7 @@ import numpy as np
 from sqlalchemy import Connection, insert, select
 
 from prune_core.errors import LabError, StoreError
-from prune_core.tracking import schema, writing
+from prune_core.tracking import files, schema, writing
 from prune_core.tracking.database import Database
 from prune_core.tracking.home import checkpoint_path
 from prune_core.tracking.reading import SAMPLE, Reader
@@ -100,7 +100,7 @@ def export_sample(store: Reader, run_id: str, path: Path | str, name: str = "") 
         file.writestr("steps.npy", array.getvalue())
         for row in pictures:
             file.writestr(f"snapshots/{row['step']}", bytes(row["data"]), zipfile.ZIP_STORED)
-        if (state := checkpoint_path(run_id)).is_file():
+        if (state := files.checkpoint(run_id)).is_file():
             full, slim = load_checkpoint(state), partial.with_suffix(".weights")
             save_checkpoint(slim, Checkpoint(full.digest, full.step, full.model_state, full.masks, {}))
             file.write(slim, "checkpoint.pt")

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-from sqlalchemy import Column, Double, Index, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Column, Double, Index, Integer, LargeBinary, MetaData, String, Table, Text
 
 from prune_core.events import STEP_FIELDS
 
 SCHEMA = 2  # raise it when a table changes, and say in database.py how an older store becomes like this
 CHUNK = 256  # steps up to which the newest chunk grows before another begins
 WIDTH = 1 + len(STEP_FIELDS)
+
+ROW = BigInteger().with_variant(Integer, "sqlite")  # two thousand million rows are a year of a busy lab
 
 metadata = MetaData()
 
@@ -72,6 +74,7 @@ runs = Table(
     Index("lab_runs_publishing", "publishing"),
     Index("lab_runs_digest", "digest"),
     Index("lab_runs_parent", "parent"),
+    Index("lab_runs_turn", "status", "priority", "owner", "created"),
 )
 
 chunks = Table(
@@ -86,7 +89,7 @@ chunks = Table(
 evals = Table(
     "lab_evals",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", ROW, primary_key=True),
     Column("run_id", String(64), nullable=False),
     Column("step", Integer, nullable=False),
     Column("accuracy", Double),
@@ -100,7 +103,7 @@ evals = Table(
 marks = Table(
     "lab_marks",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", ROW, primary_key=True),
     Column("run_id", String(64), nullable=False),
     Column("step", Integer, nullable=False),
     Column("field", String(32), nullable=False),
@@ -129,7 +132,7 @@ masks = Table(
 controls = Table(
     "lab_controls",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", ROW, primary_key=True),
     Column("run_id", String(64), nullable=False),
     Column("command", String(32), nullable=False),
     Column("value", Double),

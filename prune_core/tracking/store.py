@@ -21,7 +21,7 @@ from sqlalchemy.exc import IntegrityError
 from prune_core.errors import ConfigError, StoreError, UnknownNameError
 from prune_core.events import ENDED, EvalEvent, InterventionEvent, InterventionField, MaskEvent, Status
 from prune_core.experiment import Experiment
-from prune_core.tracking import sample, schema, writing
+from prune_core.tracking import files, sample, schema, writing
 from prune_core.tracking.alive import Process
 from prune_core.tracking.database import Database
 from prune_core.tracking.home import checkpoint_path, store_url
@@ -80,6 +80,7 @@ class Store(Keeper):
             run_id = writing.new_id()
             if checkpoint is not None:
                 writing.copy_checkpoint(checkpoint, experiment.digest, checkpoint_path(run_id))
+                files.upload(run_id)
             try:
                 with self._database.writing() as connection:
                     connection.execute(insert(runs).values(id=run_id, created=time.time(), **values))
@@ -98,7 +99,8 @@ class Store(Keeper):
             raise ConfigError(f"{command} needs a value, got None.")
         changeable(run_id)
         with self._database.writing() as connection:
-            status = self._run(connection, run_id).status
+            # held, so that the ids of what it is told come in the order in which listeners can see them
+            status = self._run(connection, run_id, hold=True).status
             if status in ENDED:
                 raise StoreError(f"Run {run_id} cannot be told to {command}: it has ended ({status}).")
             told = insert(controls).values(
@@ -124,7 +126,7 @@ class Store(Keeper):
         """
         changeable(run_id)
         with self._database.writing() as connection:
-            record = self._run(connection, run_id)
+            record = self._run(connection, run_id, hold=True)
             if record.status not in AGAIN:
                 raise StoreError(f"Run {run_id} is {record.status}: only {', '.join(AGAIN)} runs can be queued again.")
             writing.requeue(connection, record)

@@ -149,6 +149,9 @@ class Sweeps(Giver):
 def member_rows(sweep: Sweep, known: Any) -> list[dict[str, Any]]:
     """The rows of a sweep's members and, below 0, of the trunks that more than one new member begins with."""
     found = sweep.members()
+    for member in found:
+        if member.experiment.unregistered():
+            member.experiment.to_dict()  # says which part, and what to do
     digests = [member.experiment.digest for member in found]
     there = known(digests)
     wanted: dict[str, int] = {}

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, Table, delete, func, insert, select, update
 
+from prune_core import remote
 from prune_core.errors import CheckpointError, OwnershipLostError
 from prune_core.events import EvalEvent, InterventionEvent, MaskEvent
 from prune_core.experiment import Experiment
@@ -183,4 +184,7 @@ def copy_checkpoint(source: Path | str, digest: str, target: Path) -> None:
     if found.digest != digest:
         raise CheckpointError(f"{source} belongs to experiment {found.digest}, not to {digest}.")
     target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, target)
+    if remote.is_remote(source):
+        remote.fetch(str(source), target)
+    else:
+        shutil.copyfile(source, target)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import pickle
 import zipfile
@@ -13,7 +14,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from prune_core.errors import CheckpointError
+from prune_core import remote
+from prune_core.errors import CheckpointError, StoreError
 from prune_core.experiment import Experiment
 
 FORMAT = 1
@@ -54,17 +56,24 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def load_checkpoint(path: Path | str, sha256: str = "") -> Checkpoint:
-    """Read a checkpoint; only tensors and plain values are ever unpickled.
+    """Read a checkpoint, a file or an address that fsspec knows; only tensors and plain values are ever unpickled.
 
     Raises CheckpointError if the file is missing, damaged, of another format, or does not have the content ``sha256``.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise CheckpointError(f"There is no checkpoint at {path}.")
-    if sha256 and (found := file_sha256(path)) != sha256:
+    source: Path | io.BytesIO
+    if remote.is_remote(path):
+        try:
+            source = io.BytesIO(remote.read(str(path)))
+        except StoreError as error:
+            raise CheckpointError(f"There is no checkpoint at {path}: {error}") from None
+    else:
+        path = source = Path(path)
+        if not path.is_file():
+            raise CheckpointError(f"There is no checkpoint at {path}.")
+    if sha256 and (found := _sha256(source)) != sha256:
         raise CheckpointError(f"{path} must have the content {sha256[:12]}..., got {found[:12]}...: it was changed.")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(source, map_location="cpu", weights_only=True)
         if content["format"] != FORMAT:
             raise CheckpointError(f"{path} has format {content['format']}; this version reads format {FORMAT}.")
         return Checkpoint(content["digest"], content["step"], content["model_state"], content["masks"], content["rest"])
@@ -76,6 +85,10 @@ def file_sha256(path: Path | str) -> str:
     """The content of a file as 64 hex digits."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sha256(source: Path | io.BytesIO) -> str:
+    return file_sha256(source) if isinstance(source, Path) else hashlib.sha256(source.getbuffer()).hexdigest()
 
 
 def load_weights_(model: nn.Module, checkpoint: Checkpoint) -> None:

@@ -169,3 +169,11 @@ def test_cells_are_means_over_runs_and_no_clipping_comes_last() -> None:
     assert data.accuracy[2, 0] == 0.9 and np.isnan(data.accuracy[0]).all()
     words = figures.alt_threshold_sparsity(data)
     assert "highest 90.0\u00a0% with no clipping and 0\u00a0% removed" in words
+
+
+def test_runs_that_have_not_begun_do_not_count_as_settings() -> None:
+    waiting = table({"run": "", "status": "waiting", "model": None, "prune": None, "target": math.nan, "threshold": 0.5})
+    both = pd.concat([CURVE, waiting], ignore_index=True)
+    assert varying(both) == varying(CURVE) and line_fields(both) == ["prune"]
+    assert [line.name for line in figures.trade_off_data(both).lines] == ["magnitude", "random"]
+    assert len(figures.threshold_sparsity_data(both).thresholds) == 1

@@ -13,6 +13,31 @@ from sqlalchemy import event
 import prune_core as pc
 from prune_core.tracking import Store
 
+# checkpoints every 100 ms, and 3 ms more for a step: time to be killed in
+SCRIPT = """
+import sys, time, torch
+torch.set_num_threads(1)
+import prune_core as pc
+from prune_core.tracking import Store, execute, executing
+from prune_core.training.stream import events
+
+def slow(*given):
+    for event in events(*given, checkpoint_every_s=0.1):
+        if isinstance(event, pc.StepEvent):
+            time.sleep(0.003)
+        yield event
+
+executing.events = slow
+sys.stdin.readline()
+print(execute(Store(sys.argv[1]), sys.argv[2], "worker " + sys.argv[3]))
+"""
+
+
+@pytest.fixture
+def slow_executor() -> str:
+    """The script of a process that executes a run: its arguments are store, run, and worker's number."""
+    return SCRIPT
+
 
 @pytest.fixture
 def store(home: Path) -> Iterator[Store]:

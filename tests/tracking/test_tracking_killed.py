@@ -14,32 +14,15 @@ from prune_core.events import STEP_FIELDS
 from prune_core.tracking import Store, checkpoint_path, execute
 from prune_core.training import load_checkpoint
 
-# checkpoints every 100 ms, and 3 ms more for a step: time to be killed in
-SCRIPT = """
-import sys, time, torch
-torch.set_num_threads(1)
-import prune_core as pc
-from prune_core.tracking import Store, execute, executing
-from prune_core.training.stream import events
 
-def slow(*given):
-    for event in events(*given, checkpoint_every_s=0.1):
-        if isinstance(event, pc.StepEvent):
-            time.sleep(0.003)
-        yield event
-
-executing.events = slow
-sys.stdin.readline()
-print(execute(Store(sys.argv[1]), sys.argv[2], "worker " + sys.argv[3]))
-"""
-
-
-def test_twins_one_of_them_killed_end_bitwise_equal(store: Store, experiment: pc.Experiment) -> None:
+def test_twins_one_of_them_killed_end_bitwise_equal(
+    store: Store, experiment: pc.Experiment, slow_executor: str
+) -> None:
     experiment = experiment.with_(**{"train.steps": 200})
     killed, twin = store.create(experiment), store.create(experiment)
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, store.url, run_id, str(i)],
+            [sys.executable, "-c", slow_executor, store.url, run_id, str(i)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

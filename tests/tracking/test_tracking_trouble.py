@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sqlite3
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -148,8 +148,8 @@ def test_an_address_that_is_none_is_a_sentence(
         Store()
 
 
-@pytest.mark.skipif(importlib.util.find_spec("psycopg2") is not None, reason="the driver is installed here")
-def test_postgresql_without_its_driver_says_what_to_install(home: Path) -> None:
+def test_postgresql_without_its_driver_says_what_to_install(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(pc.StoreUnavailableError, match=r"pip install 'psycopg\[binary\]'") as caught:
         Store("postgresql://ann:secret@localhost/lab")
     assert "secret" not in str(caught.value)

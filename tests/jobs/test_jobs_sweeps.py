@@ -1,0 +1,141 @@
+"""Sweeps on the engine: whoever dies in the middle, all members are done once."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+from lab_test_tools import until
+
+import prune_core as pc
+from prune_core.jobs import Lab
+
+Make = Callable[..., pc.Experiment]
+
+
+def small(steps: int = 40) -> pc.Experiment:
+    return pc.Experiment(
+        data=pc.Digits(), model=pc.MLP(), prune=pc.Pruning(schedule=pc.OneShot(final=0.8, at=30)),
+        train=pc.Training(steps=steps, eval_every=10, device="cpu"),
+    )  # fmt: skip
+
+
+def done_once(handle: pc.jobs.SweepHandle, n: int) -> None:
+    found = handle.results()
+    assert found["status"].tolist() == ["finished"] * n
+    assert found["run"].nunique() == n
+    assert found["accuracy"].notna().all()
+
+
+def test_a_sweep_gives_what_it_gives_in_this_process(lab: Lab):
+    grid = {"prune.criterion": [pc.Magnitude(), pc.Random()], "train.seed": [0, 1]}
+    handle = lab.sweep(small(), grid, name="first", owner="ann", where="workers")
+    assert handle.wait(60) == "finished"
+    done_once(handle, 4)
+    assert handle.results()["accuracy"].tolist() == [r.accuracy for r in pc.sweep(small(), grid, progress=False)]
+    assert handle.record.estimate["shared"] == handle.cost().shared_runs == 2
+    assert handle.cost().steps_shared == 4 * 29
+    again = lab.sweep(small(), grid)
+    assert again.wait(60) == "finished"
+    assert again.progress.reused == 4
+    listed = lab.sweeps(owner="ann")
+    assert listed["id"].tolist() == [handle.id]
+
+
+def test_a_killed_worker_costs_its_member_nothing(lab: Lab, experiment: Make):
+    handle = lab.sweep(experiment(steps=60), {"train.seed": range(3)}, where="workers")
+    until(lambda: handle.record.running == 2, "two members train")
+    busy = lab.workers().query("state == 'busy' and role == 'train'")
+    psutil.Process(int(busy["pid"].iloc[0])).kill()
+    assert handle.wait(60) == "finished"
+    done_once(handle, 3)
+
+
+def test_a_sweep_goes_on_when_whoever_asked_for_it_is_killed(lab: Lab, started, tmp_path: Path):
+    script = tmp_path / "ask.py"
+    script.write_text(f"""
+import sys, time
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+import lab_test_parts, prune_core as pc
+from prune_core.jobs import Lab
+exp = pc.Experiment(data=pc.Digits(), model=lab_test_parts.Slow(), train=pc.Training(steps=40, eval_every=10_000))
+print(Lab(home=sys.argv[1], workers=2).sweep(exp, {{"train.seed": range(4)}}, where="workers").id, flush=True)
+time.sleep(600)
+""")
+    path = os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]))
+    asker = subprocess.Popen(
+        [sys.executable, str(script), str(started.home)], stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": path, "PRUNE_LAB_HOME": str(started.home)},
+    )  # fmt: skip
+    assert asker.stdout is not None
+    sweep_id = asker.stdout.readline().strip()
+    asker.kill()
+    asker.wait()
+    asker.stdout.close()
+    handle = lab.sweep_handle(sweep_id)
+    assert handle.wait(60) == "finished"
+    done_once(handle, 4)
+
+
+def test_stop_keeps_what_is_done_and_resume_goes_on(lab: Lab, experiment: Make):
+    handle = lab.sweep(experiment(steps=50), {"train.seed": range(4)}, where="workers")
+    until(lambda: handle.record.done >= 1 and handle.record.running, "one is done, others train")
+    handle.stop()
+    done = handle.record.done
+    until(lambda: not handle.record.running, "what trained has stopped")
+    assert handle.status == "stopped"
+    assert 1 <= done < 4
+    handle.resume()
+    assert handle.wait(60) == "finished"
+    done_once(handle, 4)
+
+
+def test_hopeless_members_are_stopped_in_mid_run(lab: Lab):
+    exp = small(4000).with_(prune=None, **{"train.eval_every": 20})
+    space = [{"train.lr": 0.1}, *({"train.lr": 1e-6 * i} for i in range(1, 4))]
+    handle = lab.sweep(exp, space, halving=pc.Halving(min_steps=20, factor=2), where="workers")
+    assert handle.wait(90) == "finished"
+    found = handle.results()
+    stopped = found[found["status"] == "stopped"]
+    assert len(stopped) >= 1
+    assert stopped["note"].str.contains("successive halving").all()
+    assert found["status"].iloc[0] == "finished", "the best of all at every rung"
+    assert handle.cost().steps_stopped > 0
+
+
+def test_a_search_tries_what_the_runs_before_it_suggest(lab: Lab):
+    space = pc.Search(
+        vary={
+            "prune.layer_sparsity.*": pc.Uniform(low=0.1, high=0.95),
+            "prune.criterion": [pc.Magnitude(), pc.Random()],
+        },
+        objectives=("accuracy", "kept_bytes"),
+        trials=5,
+    )
+    handle = lab.sweep(small(), space, where="workers")
+    assert handle.wait(90) == "finished"
+    found = handle.results()
+    done_once(handle, 5)
+    by_share = found.sort_values("prune.layer_sparsity.*")["kept_bytes"]
+    assert by_share.is_monotonic_decreasing, "the more goes, the fewer bytes are left"
+
+
+def test_a_tiny_sweep_runs_here_without_an_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PRUNE_LAB_HOME", str(tmp_path))
+    lab = Lab(home=tmp_path)
+    handle = lab.sweep(small(), {"train.seed": [0, 1]}, where="here")
+    assert handle.status == "finished"
+    done_once(handle, 2)
+    assert lab._place.read() is None, "no engine was started"
+
+
+def test_a_mistake_in_one_member_starts_nothing(lab: Lab):
+    before = len(lab.sweeps())
+    with pytest.raises(pc.ConfigError, match="Combination 2 of 2"):
+        lab.sweep(small(), {"prune.schedule.final": [0.5, 2]})
+    assert len(lab.sweeps()) == before
