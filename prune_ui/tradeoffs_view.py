@@ -72,9 +72,10 @@ def _sample_name() -> str:
 
 
 def _called(record: SweepRecord) -> str:
+    """The same for as long as the sweep is there: a browser knows what is chosen by its words."""
     when = time.strftime("%d %b, %H:%M", time.localtime(record.created))
     mine = "" if record.owner in ("", session.owner()) else " · somebody else's"
-    return f"{record.name or 'Sweep'} · {plural(record.total, 'run')} · {when} · {record.status}{mine}"
+    return f"{record.name or 'Sweep'} · {plural(record.total, 'run')} · {when} · {record.id[-4:]}{mine}"
 
 
 def _page(running: bool) -> None:
