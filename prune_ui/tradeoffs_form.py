@@ -60,7 +60,7 @@ def _form(pending: bool) -> None:
     kind = str(_get("kind"))
     sweep, sentence = None, ""
     try:
-        sweep = _sweep(base, _space(kind, fields), kind)
+        sweep = _sweep(base, _space(kind, fields))
     except ConfigError as error:
         sentence = str(error)
     found = estimates.ask(sweep) if sweep is not None else None
@@ -196,8 +196,10 @@ def _space(kind: str, fields: dict[str, SweptField]) -> Space:
     )  # fmt: skip
 
 
-def _sweep(base: Experiment, space: Space, kind: str) -> Sweep:
-    halving = Halving(min_steps=int(_get("min_steps")), factor=int(_get("factor"))) if _get("halving") else None
+def _sweep(base: Experiment, space: Space) -> Sweep:
+    many = isinstance(space, Search) and len(space.objectives) > 1
+    wanted = bool(_get("halving")) and not many
+    halving = Halving(min_steps=int(_get("min_steps")), factor=int(_get("factor"))) if wanted else None
     return Sweep(experiment=base, space=space, halving=halving)
 
 
@@ -206,20 +208,25 @@ def _objectives() -> None:
     key = _widget("objectives", chosen)
     st.multiselect(
         "What is wanted", list(OBJECTIVES), chosen, key=key, format_func=OBJECTIVES.__getitem__, max_selections=3,
+        width=360,
         on_change=_take, args=("objectives", key),
         help="Up to three at once; the search looks for their best trade-offs.",
     )  # fmt: skip
 
 
 def _early(kind: str) -> None:
+    many = kind == "search" and len(_get("objectives")) > 1
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         key = _widget("halving", bool(_get("halving")))
         st.toggle(
             "Stop hopeless runs early", bool(_get("halving")), key=key, on_change=_take, args=("halving", key),
+            disabled=many,
             help="Successive halving: at each rung only the best go on. A run that prunes late looks better at first "
             "than it will be.",
         )  # fmt: skip
-        if _get("halving"):
+        if many:
+            st.caption("Only where one thing is wanted: in mid-run nobody knows how it will rank by two.")
+        elif _get("halving"):
             _number("min_steps", "Not before step", 1, 10_000_000)
             _number("factor", "One in so many goes on", 2, 100)
 

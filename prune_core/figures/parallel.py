@@ -166,23 +166,21 @@ def _axes(data: Parallel, colours: Palette) -> Plain:
                  "y1": high, "line": {"color": colours.pruning, "width": 2}, "fillcolor": rgba(colours.pruning, 0.2)}
             )  # fmt: skip
             shapes[-1] |= {"x0": -6, "x1": 6}
-        right = i == last
+        notes.append(
+            {"text": _two_lines(axis.title), "x": i, "y": 1, "showarrow": False, "yanchor": "bottom", "yshift": 10,
+             "xanchor": "left" if i == 0 else "center", "xshift": -8 if i == 0 else 0,
+             "align": "left" if i == 0 else "center", "font": {"size": 12, "color": colours.ink}}
+        )  # fmt: skip
         for place, words in axis.ticks if len(axis.ticks) <= 16 else axis.ticks[:: len(axis.ticks) // 12]:
             notes.append(
-                {"text": words, "x": i, "y": place, "showarrow": False, "xanchor": "right" if right else "left",
-                 "xshift": -7 if right else 7, "font": {"size": 11, "color": colours.ink},
-                 "bgcolor": rgba(colours.background, 0.85), "borderpad": 1}
+                {"text": words, "x": i, "y": place, "showarrow": False, "xanchor": "left", "xshift": 7,
+                 "font": {"size": 11, "color": colours.ink}, "bgcolor": rgba(colours.background, 0.85), "borderpad": 1}
             )  # fmt: skip
     return {
         "shapes": shapes,
         "annotations": notes,
-        "xaxis": {
-            "tickvals": list(range(last + 1)), "ticktext": [_two_lines(a.title) for a in data.axes], "showline": False,
-            "range": [-0.12, last + 0.12], "ticks": "", "fixedrange": True, "side": "top", "tickangle": 0,
-            "tickfont": {"size": 12, "color": colours.ink},
-            "title": {"text": "setting or result", "font": {"size": 1, "color": rgba(colours.background, 0)}},
-        },
-        "yaxis": {"visible": False, "range": [-0.05, 1.05], "fixedrange": True},
+        "xaxis": {"visible": False, "range": [-0.12, last + 0.5], "fixedrange": True},
+        "yaxis": {"visible": False, "range": [-0.05, 1.17], "fixedrange": True},
     }  # fmt: skip
 
 

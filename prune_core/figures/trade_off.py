@@ -23,6 +23,7 @@ from prune_core.figures.trade_words import (
     drawn_at,
     is_log,
     place,
+    price_of,
 )
 from prune_core.figures.words import percent, plural
 
@@ -71,15 +72,16 @@ def trade_off_data(
 
     ``by`` names the columns that tell lines apart (by default the varying settings, as long as there are at most eight
     lines), ``titles`` what columns are called. Runs that differ in their seeds alone are one point. The front takes
-    the highest accuracy at the least cost; of equal accuracy only the cheapest, and points equal in both are all on it.
+    the highest accuracy at the least cost, costs being equal that agree in three digits; of equal accuracy only the
+    cheapest, and points equal in both are all on it.
     Raises ConfigError for another ``cost``.
     """
     if cost not in WORDS:
         raise ConfigError(f"There is no cost {cost!r}; choose {', '.join(WORDS)}.")
     points = settings_of(results, cost, by=by, titles=titles)
-    price = -points["x"] if cost == "sparsity" else points["x"]
+    price = price_of(points["x"].to_numpy(float), cost)
     on = np.flatnonzero(pareto_front(points["accuracy"], price))
-    front = on[np.argsort(price.to_numpy()[on], kind="stable")]
+    front = on[np.argsort(price[on], kind="stable")]
     # as all runs that have begun name them, in their order: a line keeps its colour while the sweep goes on
     told = line_fields(results) if by is None else list(by)
     names = list(dict.fromkeys(names_of(begun(results), told, titles)))
@@ -166,7 +168,8 @@ def draw_trade_off(data: TradeOff, colours: Palette) -> Plain:
         for trace in traces:
             trace["meta"] = {"table": "complement"}  # a table of it says what is removed
     return frame(
-        traces, title=title, subtitle=_subtitle(data), x=x, y="test accuracy", alt=alt_trade_off(data), height=460,
+        traces, title=title, subtitle=_subtitle(data), x=x, y="test accuracy", alt=alt_trade_off(data),
+        height=420 + 20 * len(data.lines),
         annotations=notes, hovermode="closest", showlegend=True, xaxis=axis_of(data.points, data.cost),
         yaxis={"tickformat": ".0%", "range": accuracy_range(data.points)},
     )  # fmt: skip

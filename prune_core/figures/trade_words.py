@@ -52,6 +52,16 @@ def drawn_at(x: Any, cost: Cost) -> Any:
     return np.maximum(1 - x, LEAST_LEFT) if cost == "sparsity" else x
 
 
+def price_of(x: np.ndarray, cost: Cost) -> np.ndarray:
+    """What is paid, to three digits: of two files that differ by some bytes of their wrapping none is cheaper."""
+    if cost == "sparsity":
+        return -np.round(x, 3)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        size = 10.0 ** (np.floor(np.log10(np.abs(x))) - 2)
+    rounded: np.ndarray = np.where(x == 0, 0.0, np.round(x / size) * size)
+    return rounded
+
+
 def is_log(points: pd.DataFrame, cost: Cost) -> bool:
     """Whether the axis is logarithmic: of sparsity, and of bytes and MACs over more than a factor of five."""
     if cost == "sparsity":
