@@ -59,6 +59,8 @@ class SweptField:
             high = min(high, self.spec.maximum * (0.99 if self.spec.exclusive_maximum else 1))
         if self.spec.type is int:
             low, high = max(1, round(low)), round(high)
+        if high <= low:
+            return [to_text(self.value)]
         return [f"{low:.6g}..{high:.6g}"]
 
     def values(self, texts: list[str]) -> list[Any]:

@@ -8,6 +8,7 @@ import prune_core as pc
 from prune_core.errors import LabError
 from prune_core.settings import Settings
 from prune_core.sweeping import Sweep
+from prune_ui.naming import FAMILIES
 from prune_ui.tradeoffs_read import View
 
 WIDE = 100  # characters of a value that still goes on one line
@@ -66,29 +67,32 @@ def code(sweep: Sweep) -> str:
     """The sweep as Python; as JSON where a part of it is not in ``pc``."""
     try:
         text = _code(sweep, 0)
-        if eval(text, {"pc": pc}) == sweep:  # only what was just written here
+        if eval(text, {"pc": pc}).to_json() == sweep.to_json():  # only what was just written here
             return text
     except (LabError, AttributeError, SyntaxError, TypeError, NameError):
         pass
     return f"pc.Sweep.from_json({sweep.to_json()!r})"
 
 
-def _code(value: Any, depth: int) -> str:
+def _code(value: Any, depth: int, path: str = "") -> str:
     """``value`` as an expression, the fields that differ from their defaults only, long ones a line each."""
+    if isinstance(value, dict) and path in FAMILIES and value.get("kind") in FAMILIES[path]:
+        # a part as the store has it
+        value = FAMILIES[path][value["kind"]].cls(**{k: v for k, v in value.items() if k != "kind"})
     if isinstance(value, Settings):
         name = type(value).__name__
         getattr(pc, name)  # AttributeError: somebody's own part
         fields = type(value).model_fields
         items = [
-            f"{n}={_code(getattr(value, n), depth + 1)}"
+            f"{n}={_code(getattr(value, n), depth + 1, path)}"
             for n in fields
             if fields[n].is_required() or getattr(value, n) != fields[n].get_default(call_default_factory=True)
         ]
         return _joined(f"pc.{name}(", items, ")", depth)
     if isinstance(value, dict):
-        return _joined("{", [f'"{k}": {_code(v, depth + 1)}' for k, v in value.items()], "}", depth)
+        return _joined("{", [f'"{k}": {_code(v, depth + 1, k)}' for k, v in value.items()], "}", depth)
     if isinstance(value, list | tuple):
-        return _joined("[", [_code(v, depth + 1) for v in value], "]", depth)
+        return _joined("[", [_code(v, depth + 1, path) for v in value], "]", depth)
     return f'"{value}"' if isinstance(value, str) and '"' not in value and "\\" not in value else repr(value)
 
 
