@@ -61,8 +61,8 @@ class Axis:
         """Between which places a part of the axis lies."""
         if self.levels:
             spots = [at for name, at in zip(self.levels, self._spots(), strict=True) if name in span.levels]
-            half = 0.4 / max(len(self.levels) - 1, 1)
-            return (max(min(spots) - half, -0.03), min(max(spots) + half, 1.03)) if spots else (0.0, 0.0)
+            half = min(0.4 / max(len(self.levels) - 1, 1), 0.05)
+            return (max(min(spots) - half, -0.04), min(max(spots) + half, 1.04)) if spots else (0.0, 0.0)
         return self._spot(span.low), self._spot(span.high)
 
     def _spots(self) -> list[float]:

@@ -158,7 +158,7 @@ def draw_trade_off(data: TradeOff, colours: Palette) -> Plain:
         at_x = float(drawn_at(point["x"], data.cost))
         at_x = math.log10(at_x) if is_log(data.points, data.cost) else at_x
         notes.append(
-            {"text": f"knee{f' of {line.name}' if line.name and len(data.lines) > 1 else ''}",
+            {"text": f"knee, {place(float(point['x']), data.cost)}",
              "x": at_x, "y": point["accuracy"], "showarrow": True, "arrowhead": 0,
              "arrowwidth": 1, "arrowcolor": colours.muted, "ax": -24 if data.cost == "sparsity" else 24,
              "ay": 34 + 18 * (line.turn % 3), "standoff": 9, "xanchor": "right" if data.cost == "sparsity" else "left",
