@@ -15,7 +15,7 @@ import pandas as pd
 from prune_core.errors import ConfigError, LabError, StoreUnavailableError
 from prune_core.events import ENDED
 from prune_core.sweeping import Halver, Search, Sweep, suggest
-from prune_core.tracking import RETRY, Given, Store, SweepRecord, Sweeps
+from prune_core.tracking import RETRY, STOPPED, Given, Store, SweepRecord, Sweeps
 
 WINDOW = 16  # members of one sweep in the queue at a time: others' runs come in between, and no worker waits
 REST_S = 0.1  # where the queue holds enough, many runs that end in so short a time are looked at together
@@ -106,7 +106,8 @@ class Tender:
         if one.status == "failed" and RETRY in one.reason and one.tries < TRIES and record.status == "running":
             log.info("Run %s of sweep %s goes on: %s", one.run_id, record.id, one.reason)
             return None if self.sweeps.again(record.id, one.place, one.run_id) else {"state": "done"}
-        if record.status == "stopped" and not one.note and one.status in ("stopped", "failed"):
+        died = one.status == "failed" and RETRY in one.reason and record.status == "stopped"
+        if died or (one.status == "stopped" and one.reason == STOPPED):
             return {"state": "waiting"}  # it goes on with its sweep
         return {"state": "done", "note": one.note or one.reason}
 

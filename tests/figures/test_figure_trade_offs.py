@@ -172,7 +172,9 @@ def test_cells_are_means_over_runs_and_no_clipping_comes_last() -> None:
 
 
 def test_runs_that_have_not_begun_do_not_count_as_settings() -> None:
-    waiting = table({"run": "", "status": "waiting", "model": None, "prune": None, "target": math.nan, "threshold": 0.5})
+    waiting = table(
+        {"run": "", "status": "waiting", "model": None, "prune": None, "target": math.nan, "threshold": 0.5}
+    )
     both = pd.concat([CURVE, waiting], ignore_index=True)
     assert varying(both) == varying(CURVE) and line_fields(both) == ["prune"]
     assert [line.name for line in figures.trade_off_data(both).lines] == ["magnitude", "random"]
