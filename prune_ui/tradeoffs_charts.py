@@ -44,15 +44,25 @@ def shown_of(view: View) -> Shown:
     """What the filters and choices of this visitor make of a sweep."""
     cost, by, filters = cast(Cost, state.COST.get()), state.BY.get(), state.FILTERS.get()
     by = None if by is None else [c for c in by if c in view.results]
-    key = (cost, None if by is None else tuple(by), tuple(sorted(filters.items(), key=lambda item: item[0])))
+    key = _key(cost, by, filters)
+    return view.made(("shown", *key), lambda: _made(view, cost, by, filters))
+
+
+def _key(cost: Cost, by: list[str] | None, filters: Mapping[str, Span]) -> tuple[Any, ...]:
+    return cost, None if by is None else tuple(by), tuple(sorted(filters.items(), key=lambda item: item[0]))
+
+
+def _made(view: View, cost: Cost, by: list[str] | None, filters: Mapping[str, Span]) -> Shown:
     titles = view.made("titles", lambda: titles_of(view))
+    rows = view.results[matching(view.results, filters)] if filters else view.results
+    trade = trade_off_data(rows, cost, by=by, titles=titles)
+    return Shown(view, rows, titles, trade, None if by is None else tuple(by), _key(cost, by, filters))
 
-    def make() -> Shown:
-        rows = view.results[matching(view.results, filters)] if filters else view.results
-        trade = trade_off_data(rows, cost, by=by, titles=titles)
-        return Shown(view, rows, titles, trade, None if by is None else tuple(by), key)
 
-    return view.made(("shown", *key), make)
+def warm(view: View) -> None:
+    """Make what everybody sees first."""
+    shown = view.made(("shown", "sparsity", None, ()), lambda: _made(view, "sparsity", None, {}))
+    view.made(("trade", *shown.key), lambda: draw_trade_off.plain(shown.trade))
 
 
 def titles_of(view: View) -> dict[str, str]:

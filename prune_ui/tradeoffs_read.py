@@ -170,9 +170,18 @@ def sample() -> View:
     return View(SAMPLE, name, "", "finished", "", sweep, raw, dressed(raw))
 
 
-def listing() -> list[SweepRecord]:
-    """The newest sweeps; empty where the store cannot be read."""
+_listed: dict[int, tuple[float, list[SweepRecord]]] = {}  # by store: when, and what
+
+
+def listing(*, now: bool = False) -> list[SweepRecord]:
+    """The newest sweeps as of the last second, for all who look; empty where the store cannot be read."""
     try:
-        return Sweeps(session.store()).list(limit=100)
+        store = session.store()
+        at, known = _listed.get(id(store), (0.0, []))
+        if now or time.monotonic() - at >= FRESH_S:
+            at, known = time.monotonic(), Sweeps(store).list(limit=100)
+            _listed.clear()
+            _listed[id(store)] = at, known
+        return known
     except LabError:
         return []

@@ -102,6 +102,7 @@ def start(sweep: Sweep, name: str, estimate: Estimate | None) -> None:
         )  # fmt: skip
         choose(handle.id)
         OPEN.set(False)
+        listing(now=True)
 
     act(begin)
 
@@ -119,6 +120,7 @@ def delete(sweep_id: str) -> None:
     def gone() -> None:
         Sweeps(session.store()).delete(sweep_id)
         choose(SAMPLE)
+        listing(now=True)
 
     if _mine(sweep_id):
         act(gone, "The sweep is off the list; its runs are still under Runs.")

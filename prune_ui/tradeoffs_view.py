@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from prune_core.comparing import varying
+from prune_core.comparing import line_fields, varying
 from prune_core.comparing.tables import is_sparsity
 from prune_core.errors import LabError
 from prune_core.figures.words import count, plural
@@ -189,15 +189,16 @@ def _controls(shown: Shown) -> None:
             help="Sparsity: weights removed. Bytes: one bit a weight, and the weights left. MACs: of the weights left. "
             "Latency: measured; a mask alone makes nothing faster.",
         )  # fmt: skip
-        fields = [c for c in varying(shown.view.results) if not is_sparsity(c)]
+        results = shown.view.results
+        fields = shown.view.made("fields", lambda: [c for c in varying(results) if not is_sparsity(c)])
         if len(fields) > 1:
             _lines(shown, fields)
 
 
 def _lines(shown: Shown, fields: list[str]) -> None:
-    from prune_core.comparing import line_fields
-
-    by = [c for c in (shown.by if shown.by is not None else line_fields(shown.view.results)) if c in fields]
+    view = shown.view
+    first = view.made("line fields", lambda: line_fields(view.results))
+    by = [c for c in (shown.by if shown.by is not None else first) if c in fields]
     key = "tradeoffs/by/widget"
     if st.session_state.get(key) != by:
         st.session_state[key] = by
