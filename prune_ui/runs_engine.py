@@ -22,7 +22,7 @@ from prune_ui.runs_table import Listing, described
 EVERY_S = 2.0
 UNWATCHED_S = 15.0  # a page asks every 5 s at least
 FIRST_S = 0.5  # what the first visitor waits at most
-WORKERS = ("name", "role", "state", "run", "pid")
+WORKERS = ("name", "role", "state", "run", "pid", "problem")
 ROLES = {"train": "trains", "preview": "measures sliders"}
 
 
@@ -122,7 +122,7 @@ def show(found: Listing) -> None:
     elif now.problem:
         st.warning(f"The engine cannot be asked: {now.problem}", icon=":material/cloud_off:")
     else:
-        trainers = now.workers[now.workers["role"] == "train"]
+        trainers = now.workers[(now.workers["role"] == "train") & (now.workers["state"] != "refused")]
         busy = int((trainers["state"] == "busy").sum())
         st.caption(f"{busy} of {plural(len(trainers), 'worker')} busy, {waiting or 'none'} waiting")
         names = {str(r["id"]): r for r in found.frame.to_dict("records")} if busy else {}
@@ -156,7 +156,7 @@ def _workers(now: Engine, names: dict[str, dict[str, object]]) -> pd.DataFrame:
         {
             "worker": [r["name"] for r in rows],
             "what it does": [ROLES.get(str(r["role"]), str(r["role"])) for r in rows],
-            "state": [r["state"] for r in rows],
+            "state": [r["problem"] or r["state"] for r in rows],
             "run": [doing(str(r["run"] or "")) or "–" for r in rows],
             "process": [r["pid"] for r in rows],
         }

@@ -106,7 +106,7 @@ def _publishing(run: LiveRun) -> None:
     record = run.record
     if record.read_only or run.active:
         return
-    if record.publishing == "waiting":
+    if record.to_be_published:
         st.caption(
             ":material/cloud_upload: Being published to MLflow in the background."
             if publishes()

@@ -20,9 +20,9 @@ import pytest
 
 IN_CI = os.environ.get("CI", "").lower() in ("1", "true", "yes")
 HOST = "127.0.0.1"
-START_S = 120.0
-# the shell waits for the end of its input, which comes when the tests are gone, even killed
-LEASH = '"$@" </dev/null & child=$!; read -r _; kill -$0 $child; wait $child'
+START_S = 60.0
+# the shell waits for the end of its input, which comes when the tests are gone, even killed; then ends all it started
+LEASH = '"$@" </dev/null & child=$!; read -r _; kill -$0 $child; wait $child; kill -KILL 0'
 
 
 def missing(what: str, package: str) -> NoReturn:

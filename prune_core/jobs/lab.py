@@ -29,14 +29,16 @@ from prune_core.tracking import home as default_home
 from prune_core.training import Cell
 
 T = TypeVar("T")
+WORKERS = ["name", "role", "state", "run", "pid", "address", "gpu", "problem"]
 
 
 class Lab(Sweeping):
     """Runs in worker processes, recorded in the live store.
 
     Without ``scheduler`` a local engine does the work: the first launch starts it where none runs, with ``workers``
-    runs at a time (default: one a core), and it outlives this process. ``scheduler`` is the address of a running Dask
-    cluster (``tls://…`` takes its certificates from Dask's configuration) whose machines all reach ``store``.
+    runs at a time (default: one a core), and it outlives this process. ``scheduler``, by default PRUNE_LAB_SCHEDULER,
+    is the address of a running Dask cluster (``tls://…`` takes its certificates from Dask's configuration) whose
+    machines all reach ``store``.
     One Lab may be used from many threads at once.
     """
 
@@ -53,7 +55,7 @@ class Lab(Sweeping):
                 store_url() if home is None else os.environ.get("PRUNE_LAB_STORE") or f"sqlite:///{self.home}/lab.db"
             )
         self.store = store if isinstance(store, Store) else Store(store)
-        self.scheduler = scheduler
+        self.scheduler = scheduler or os.environ.get("PRUNE_LAB_SCHEDULER") or None
         self._workers = _count(workers)
         self._lock = threading.RLock()
         self._client: Client | None = None
@@ -89,11 +91,12 @@ class Lab(Sweeping):
         return self.store.queue()
 
     def workers(self) -> pd.DataFrame:
-        """The worker processes: name, role ("train", "preview"), state ("idle", "busy"), run, pid, address."""
+        """The worker processes: name, role ("train", "preview"), state ("idle", "busy", "refused"), run, pid, address.
+
+        ``gpu`` says whether it declares one, ``problem`` why it is refused and gets no work.
+        """
         rows = self._call(lambda client: local.ask(client, "status"))["workers"]
-        return pd.DataFrame(rows, columns=["name", "role", "state", "run", "pid", "address"]).sort_values(
-            "name", ignore_index=True
-        )
+        return pd.DataFrame(rows, columns=WORKERS).sort_values("name", ignore_index=True)
 
     # --- previews -----------------------------------------------------------------------------------------------------
     def preview(self, request: PreviewRequest, *, session: str = "", timeout: float = 30.0) -> PreviewReply:

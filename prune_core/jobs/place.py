@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 
 import prune_core
+from prune_core.tracking import files
 
 PLUGINS = "PRUNE_LAB_PLUGINS"
 """Environment variable: modules, separated by commas, that every worker imports so that it knows people's own parts."""
@@ -99,6 +100,11 @@ def version() -> str:
     """What a client and its workers must have in common."""
     torch = sys.modules.get("torch")
     return f"prune_core {prune_core.__version__}, Python {platform.python_version()}, torch {torch.__version__}"  # type: ignore[union-attr]
+
+
+def about() -> dict[str, str]:
+    """What all machines of a cluster must have in common: versions, and where files of runs are."""
+    return {"has": version(), "files": files.shared()}
 
 
 def plugins() -> dict[str, float]:

@@ -156,7 +156,8 @@ class SensitivityScan:
         """See which workers there are, and take back cells whose worker is gone or has a run to train."""
         if time.monotonic() - self._looked < LOOK_S:
             return
-        self._workers = self._call(lambda client: local.ask(client, "status"))["workers"]
+        workers = self._call(lambda client: local.ask(client, "status"))["workers"]
+        self._workers = [worker for worker in workers if not worker["problem"]]
         self._looked = time.monotonic()
         by_address = {worker["address"]: worker for worker in self._workers}
         for address, ask in list(self._out.items()):

@@ -22,13 +22,15 @@ from distributed.scheduler import WorkerState
 
 from prune_core.events import ENDED, Status
 from prune_core.jobs import place
+from prune_core.jobs.meeting import Meeting
 from prune_core.jobs.tending import Tender
 from prune_core.jobs.worker import execute_run
-from prune_core.tracking import RETRY, Store, start_publisher
+from prune_core.tracking import RETRY, Store, files, start_publisher
 
 TICK_S = 1.0  # how often the store is looked at when nobody wakes the supervisor
 HURRY_S = 0.2  # and how often where a sweep is on the lookout for runs to stop early
 PATIENCE_S = 5.0  # how long a run may take to follow a stop before its process is ended
+SENDING_S = 60.0  # ... where its last checkpoint has to be sent to shared files
 KILL_S = 0.5  # what a worker process gets to close by itself
 
 log = logging.getLogger("prune_core.jobs")
@@ -65,6 +67,8 @@ class Supervisor(SchedulerPlugin):
     async def start(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
         self._woken = asyncio.Event()
+        self._meeting = Meeting(self._woken.set)
+        self._patience = SENDING_S if files.shared() else PATIENCE_S
         self._busy_at = time.monotonic()
         self._store = await asyncio.to_thread(Store, self.store_url)
         self._tender = Tender(self._store)
@@ -81,6 +85,8 @@ class Supervisor(SchedulerPlugin):
 
     async def remove_worker(self, scheduler: Scheduler, worker: str, *, stimulus_id: str, **more: Any) -> None:
         if (job := self._jobs.pop(worker, None)) is not None:
+            if job.task is not None:  # a scheduler that allows failures would keep the run for a worker of that address
+                job.task.cancel()
             status, reason = job.verdict or (
                 "failed",
                 f"its worker process died (killed, or out of memory); {RETRY} from the last checkpoint",
@@ -107,7 +113,9 @@ class Supervisor(SchedulerPlugin):
         return {
             "name": str(ws.name),
             "role": role,
-            "state": "busy" if busy else "idle",
+            "gpu": "GPU" in ws.resources,
+            "state": "refused" if self._meeting.problem(ws) else "busy" if busy else "idle",
+            "problem": self._meeting.problem(ws),
             "run": job.run_id if job else "",
             "pid": ws.pid,
             "address": ws.address,
@@ -121,6 +129,7 @@ class Supervisor(SchedulerPlugin):
             looked = -TICK_S
             while True:
                 try:
+                    self._meeting.ask(client, self._scheduler.workers.values())
                     if time.monotonic() - looked >= TICK_S:
                         looked = time.monotonic()
                         await self._look_after()
@@ -140,16 +149,31 @@ class Supervisor(SchedulerPlugin):
         # what was just given away is being claimed, or could not be: then it must not be tried without a pause
         self._tried = {run_id: at for run_id, at in self._tried.items() if time.monotonic() - at < TICK_S}
         taken = {job.run_id for job in self._jobs.values()} | self._tried.keys()
-        queue = await asyncio.to_thread(self._store.turn, len(free) + len(taken))
-        waiting = [run_id for run_id in queue if run_id not in taken]
-        for address, run_id in zip(free, waiting, strict=False):
-            if address in self._scheduler.workers:
-                job = self._jobs[address] = Job(run_id, address)
-                self._tried[run_id] = time.monotonic()
-                job.task = asyncio.create_task(self._follow(job))
+        for addresses, cuda in self._shares(free):
+            if not (addresses := [address for address in addresses if address not in self._jobs]):
+                continue
+            queue = await asyncio.to_thread(self._store.turn, len(addresses) + len(taken), cuda)
+            waiting = [run_id for run_id in queue if run_id not in taken]
+            for address, run_id in zip(addresses, waiting, strict=False):
+                if address in self._scheduler.workers:
+                    job = self._jobs[address] = Job(run_id, address)
+                    self._tried[run_id] = time.monotonic()
+                    job.task = asyncio.create_task(self._follow(job))
+
+    def _shares(self, free: list[str]) -> list[tuple[list[str], bool | None]]:
+        """Which workers are filled with which runs, one after the other: all alike, or only (no) runs on a GPU.
+
+        Where workers declare GPUs, runs with device "cuda" go there and nowhere else, and go first; other runs take
+        the other workers first. Where none does, a run that finds no GPU says so itself.
+        """
+        gpus = {ws.address for ws in self._train_workers() if "GPU" in ws.resources}
+        if not gpus:
+            return [(free, None)]
+        return [([a for a in free if a in gpus], True), (sorted(free, key=gpus.__contains__), False)]
 
     def _train_workers(self) -> list[WorkerState]:
         workers = [ws for ws in self._scheduler.workers.values() if ws in self._scheduler.running]
+        workers = [ws for ws in workers if self._meeting.welcome(ws)]
         declared = any("train" in ws.resources for ws in workers)  # a cluster that knows no resources is used as it is
         return [ws for ws in workers if "train" in ws.resources or (not declared and "preview" not in ws.resources)]
 
@@ -186,7 +210,7 @@ class Supervisor(SchedulerPlugin):
         for job in list(self._jobs.values()):
             if job.overdue is None and await asyncio.to_thread(self._should_end, job):
                 job.overdue = now
-            if job.overdue is not None and now - job.overdue > PATIENCE_S:
+            if job.overdue is not None and now - job.overdue > self._patience:
                 await self._end_process(job)
         if self._jobs or len(self._scheduler.clients) > 1:  # one of the clients is the supervisor's own
             self._busy_at = now
@@ -217,7 +241,7 @@ class Supervisor(SchedulerPlugin):
         log.warning("Run %s does not end by itself: its worker process %s is ended.", job.run_id, ws.pid)
         job.verdict = (
             "stopped",
-            (f"it did not stop within {PATIENCE_S:g} s, so its process was ended; its last checkpoint is kept"),
+            (f"it did not stop within {self._patience:g} s, so its process was ended; its last checkpoint is kept"),
         )
         async with rpc(ws.nanny, connection_args=self._scheduler.connection_args) as nanny:
             await nanny.kill(timeout=KILL_S, reason="run-does-not-end")

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, case, delete, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, delete, or_, select, update
 
 from prune_core.errors import StoreError
 from prune_core.events import ENDED, Status
@@ -16,10 +16,11 @@ from prune_core.tracking import files, schema, writing
 from prune_core.tracking.alive import Process
 from prune_core.tracking.database import Database
 from prune_core.tracking.reading import Reader, is_sample
-from prune_core.tracking.records import RETRY, SWEEP
+from prune_core.tracking.records import PUBLISHING, RETRY, SWEEP
 
 ACTIVE = ("running", "paused")
 STALE_S = 5.0
+PUBLISHING_S = 300.0
 
 runs = schema.runs
 log = logging.getLogger("prune_core.tracking")
@@ -113,6 +114,12 @@ class Keeper(Reader):
         return gone
 
     # --- MLflow -------------------------------------------------------------------------------------------------------
+    def claim_publishing(self, run_id: str) -> bool:
+        """Take a run that waits to be published; False where a publisher on another machine was faster."""
+        taken = update(runs).where(runs.c.id == run_id, _waits()).values(publishing=publishing_now())
+        with self._database.writing() as connection:
+            return connection.execute(taken).rowcount == 1
+
     def set_publishing(self, run_id: str, publishing: str, published: str | None = None) -> None:
         """Note how publishing goes: "waiting", "" when done (with MLflow's id in ``published``), or why it failed."""
         values = {"publishing": writing.clean(publishing, 400)}
@@ -125,7 +132,7 @@ class Keeper(Reader):
 
     def to_publish(self) -> list[str]:
         """Ended runs that wait to be published, oldest first."""
-        query = select(runs.c.id).where(runs.c.publishing == "waiting", runs.c.status.in_(ENDED)).order_by(runs.c.id)
+        query = select(runs.c.id).where(_waits(), runs.c.status.in_(ENDED)).order_by(runs.c.id)
         with self._database.reading() as connection:
             return list(connection.execute(query).scalars())
 
@@ -149,6 +156,18 @@ class Keeper(Reader):
             )
         )
         return connection.execute(ended).rowcount == 1
+
+
+def publishing_now() -> str:
+    """What a run says while it is being published."""
+    return f"{PUBLISHING}{time.time():.0f}"
+
+
+def _waits() -> ColumnElement[bool]:
+    """Runs that nobody publishes: a publisher that was not heard of for so long is taken for dead."""
+    dead = f"{PUBLISHING}{time.time() - PUBLISHING_S:.0f}"  # as many digits for centuries: texts compare as numbers do
+    c = runs.c.publishing
+    return or_(c == "waiting", and_(c.startswith(PUBLISHING), c < dead))
 
 
 def changeable(run_id: str) -> None:

@@ -9,7 +9,7 @@ import time
 
 from filelock import Timeout
 
-from prune_core.tracking.home import store_url
+from prune_core.tracking.home import home, store_url
 from prune_core.tracking.publishing import publish_waiting, publisher_lock
 from prune_core.tracking.store import Store
 
@@ -22,6 +22,7 @@ log = logging.getLogger("prune_core.tracking")
 def main() -> None:
     """Publish what waits in the store until nothing has come for a while."""
     url = store_url()
+    home().mkdir(parents=True, exist_ok=True)
     load_plugins()
     store = Store(url)
     lock = publisher_lock(url)

@@ -27,7 +27,7 @@ from prune_core.errors import LabError, StoreError, StoreUnavailableError
 from prune_core.events import STEP_FIELDS
 from prune_core.tracking import files
 from prune_core.tracking.home import home
-from prune_core.tracking.keeping import changeable
+from prune_core.tracking.keeping import changeable, publishing_now
 from prune_core.tracking.records import RunRecord
 from prune_core.tracking.store import Store
 from prune_core.tracking.thinning import extremes
@@ -58,7 +58,9 @@ def publish(store: Store, run_id: str, tracking_uri: str | None = None) -> str:
     sentence that is also noted in the run, where it cannot be done; the run itself is never harmed.
     """
     record = _publishable(store, run_id)
-    store.set_publishing(run_id, "waiting")  # also: a store that cannot note the end of it is found before the start
+    store.set_publishing(
+        run_id, publishing_now()
+    )  # also: a store that cannot note the end of it is found before the start
     try:
         published = _publish(store, record, tracking_uri or tracking_address())
     except Exception as error:  # MLflow raises whatever its backend does
@@ -261,6 +263,8 @@ def publish_waiting(store: Store) -> int:
     """Publish everything that waits, oldest first; returns how many were. What fails says so in its run."""
     done = 0
     for run_id in store.to_publish():
+        if not store.claim_publishing(run_id):
+            continue
         try:
             publish(store, run_id)
             done += 1

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, select
 
 from prune_core.errors import RunNotFoundError
 from prune_core.events import STEP_FIELDS, SnapshotEvent
@@ -92,10 +92,16 @@ class Reader:
         with self._database.reading() as connection:
             return connection.execute(query.limit(1)).scalar()
 
-    def turn(self, n: int) -> list[str]:
-        """The first ``n`` ids of ``queue``, without looking at all that wait."""
+    def turn(self, n: int, cuda: bool | None = None) -> list[str]:
+        """The first ``n`` ids of ``queue``, without looking at all that wait.
+
+        With ``cuda`` only those whose device is (True) or is not (False) "cuda".
+        """
         c = runs.c
-        waits = (c.status == "queued", c.deleted.is_(None))
+        waits: tuple[ColumnElement[bool], ...] = (c.status == "queued", c.deleted.is_(None))
+        if cuda is not None:
+            named = c.experiment.contains('"device": "cuda"')
+            waits += (named if cuda else ~named,)
         found: list[str] = []
         with self._database.reading() as connection:
             taken = self._taken(connection)

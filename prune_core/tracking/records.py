@@ -16,6 +16,7 @@ from prune_core.errors import ConfigError
 from prune_core.events import ENDED, SnapshotEvent, Status
 from prune_core.experiment import Experiment
 
+PUBLISHING = "publishing since "
 LAB = "lab: "  # how the lab itself begins as a sender; what follows says why
 SWEEP = "s"  # how the ids of sweeps begin; those of runs are hex digits
 STOPPED = "its sweep was stopped"  # in the reason of a run that goes on when its sweep does
@@ -28,7 +29,8 @@ class RunRecord:
 
     ``step`` updates are recorded of ``steps``; a checkpoint is known after ``checkpoint`` of them (0: none).
     ``accuracy``, ``loss`` and ``sparsity`` are the last ones known, ``summary`` is written when the run ends; before,
-    it may hold a ``warning``. ``published`` is MLflow's id of the run; ``publishing`` says "waiting", or why it failed.
+    it may hold a ``warning``. ``published`` is MLflow's id of the run; ``publishing`` says "waiting",
+    since when somebody is at it, or why it failed.
     """
 
     id: str
@@ -64,6 +66,11 @@ class RunRecord:
     def experiment(self) -> Experiment:
         """The experiment. Raises ConfigError where a part of it is not registered in this process."""
         return _experiment(self.settings)
+
+    @property
+    def to_be_published(self) -> bool:
+        """Whether it waits to be published, or somebody is at it."""
+        return self.publishing == "waiting" or self.publishing.startswith(PUBLISHING)
 
     @property
     def has_ended(self) -> bool:
