@@ -27,7 +27,7 @@ from prune_ui.theme import ASSETS
 
 T = TypeVar("T")
 SAMPLE = "sample"
-FRESH_S = 0.9
+FRESH_S, ENDED_S = 0.9, 4.0  # until a sweep that runs, or has ended, is looked at again
 EASE = 5  # times as long as a reading took, until the next
 MOST = 16  # sweeps kept in memory; those looked at longest ago go first
 FAMILIES = {"data": "data", "model": "model", "clip": "clip", "prune": "prune.criterion", "schedule": "prune.schedule"}
@@ -90,14 +90,15 @@ _lock = threading.Lock()
 
 
 def view(sweep_id: str, *, now: bool = False) -> View:
-    """The sweep as of the last second; ``now`` reads it first, for after a click. Raises LabError."""
+    """The sweep as of the last second, of the last seconds where it has ended; ``now`` reads it first, for after a click. Raises LabError."""
     if sweep_id == SAMPLE:
         return sample()
     store = session.store()
     key = (id(store), sweep_id)
     with _lock:
         kept = _known.get(key)
-        if kept is not None and not now and time.monotonic() - kept.checked < FRESH_S:
+        pause = FRESH_S if kept is None or kept.view.running else ENDED_S
+        if kept is not None and not now and time.monotonic() - kept.checked < pause:
             return kept.view
     try:
         record = Sweeps(store).record(sweep_id)
@@ -174,11 +175,11 @@ _listed: dict[int, tuple[float, list[SweepRecord]]] = {}  # by store: when, and 
 
 
 def listing(*, now: bool = False) -> list[SweepRecord]:
-    """The newest sweeps as of the last second, for all who look; empty where the store cannot be read."""
+    """The newest sweeps as of the last seconds, for all who look; empty where the store cannot be read."""
     try:
         store = session.store()
         at, known = _listed.get(id(store), (0.0, []))
-        if now or time.monotonic() - at >= FRESH_S:
+        if now or time.monotonic() - at >= ENDED_S:
             at, known = time.monotonic(), Sweeps(store).list(limit=100)
             _listed.clear()
             _listed[id(store)] = at, known

@@ -56,6 +56,7 @@ def store(home: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     """An empty store that the page reads; estimates are given, and no engine is asked."""
     monkeypatch.setattr(session, "owner", lambda: "me")
     monkeypatch.setattr(tradeoffs_read, "FRESH_S", 0.0)
+    monkeypatch.setattr(tradeoffs_read, "ENDED_S", 0.0)
     monkeypatch.setattr(tradeoffs_cost.estimates, "ask", lambda sweep: COST)
     monkeypatch.setattr("streamlit.page_link", lambda *_, **__: None)  # only app.py knows the pages
     return Store()
