@@ -90,7 +90,9 @@ _lock = threading.Lock()
 
 
 def view(sweep_id: str, *, now: bool = False) -> View:
-    """The sweep as of the last second, of the last seconds where it has ended; ``now`` reads it first, for after a click. Raises LabError."""
+    """The sweep as of the last second, or of the last seconds where it has ended; ``now`` reads it first, for after a
+    click. Raises LabError.
+    """
     if sweep_id == SAMPLE:
         return sample()
     store = session.store()
