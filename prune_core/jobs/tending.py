@@ -18,7 +18,7 @@ from prune_core.sweeping import Halver, Search, Sweep, suggest
 from prune_core.tracking import RETRY, STOPPED, Given, Store, SweepRecord, Sweeps
 
 WINDOW = 16  # members of one sweep in the queue at a time: others' runs come in between, and no worker waits
-REST_S = 0.1  # where the queue holds enough, many runs that end in so short a time are looked at together
+REST_S = 0.5  # where the queue holds enough, runs that end in so short a time are taken in together
 TRIES = 3  # times that a run's process may die before the run counts as failed
 THOUGHTS = 20  # how often a search may think of what cannot be run, one after the other
 
