@@ -99,7 +99,9 @@ def _cost_words(sweep: Sweep, cost: Estimate | None) -> str:
     if cost.steps_spared:
         parts.append(f"{count(cost.steps_spared)} of {plural(cost.steps + cost.steps_spared, 'step')} shared")
     parts.append(
-        f"about **{duration(cost.seconds)}** with {plural(cost.workers, 'worker')}" if cost.steps else "no time"
+        f"about **{duration(cost.seconds)}** with {plural(cost.workers, 'worker')}"
+        if cost.steps
+        else "nothing left to run"
     )
     return " · ".join(parts)
 

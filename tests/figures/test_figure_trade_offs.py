@@ -179,3 +179,12 @@ def test_runs_that_have_not_begun_do_not_count_as_settings() -> None:
     assert varying(both) == varying(CURVE) and line_fields(both) == ["prune"]
     assert [line.name for line in figures.trade_off_data(both).lines] == ["magnitude", "random"]
     assert len(figures.threshold_sparsity_data(both).thresholds) == 1
+
+
+def test_latency_is_that_of_the_model_for_masks_make_nothing_faster() -> None:
+    rng = np.random.default_rng(3)
+    noisy = CURVE.assign(latency_ms=0.2 + 0.05 * rng.random(len(CURVE)), macs=1e5)
+    data = figures.trade_off_data(noisy, "latency_ms")
+    assert data.points["x"].unique().tolist() == [pytest.approx(float(noisy["latency_ms"].median()))]
+    best = data.points["accuracy"].max()
+    assert set(data.points.loc[list(data.front), "accuracy"]) == {best}, "chance makes no front"
