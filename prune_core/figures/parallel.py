@@ -125,7 +125,7 @@ def _subtitle(data: Parallel, drawn: int) -> str:
     text = plural(len(data.runs), "run") if not data.filters else f"{chosen} of {plural(len(data.runs), 'run')}"
     if drawn < chosen:
         text += f", {drawn} of them drawn"
-    return f"{text}; the darker, the more accurate. Drag along an axis to keep a part of it"
+    return f"{text}; the stronger a line, the more accurate. Drag along an axis to keep a part of it"
 
 
 def _lines(places: np.ndarray, name: str) -> Plain:
