@@ -13,6 +13,7 @@ page = st.navigation(
         "Explore": [
             st.Page("pages/train.py", title="Train", icon=":material/play_circle:", default=True),
             st.Page("pages/prune.py", title="Prune", icon=":material/compress:"),
+            st.Page("pages/trade_offs.py", title="Trade-offs", icon=":material/scatter_plot:"),
         ],
         "Look back": [st.Page("pages/runs.py", title="Runs", icon=":material/table_rows:")],
         "Look up": [st.Page("pages/methods.py", title="Methods", icon=":material/menu_book:")],

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from prune_core.errors import LabError
-from prune_core.tracking import publishes
+from prune_core.tracking import SWEEP, publishes
 from prune_ui import explain, session, train_charts
 from prune_ui import runs_state as state
 from prune_ui.fields import plain
@@ -74,6 +74,11 @@ def _buttons(run: LiveRun) -> None:
         )  # fmt: skip
         if record.checkpoint or record.read_only or record.status == "finished":
             st.page_link("pages/prune.py", label="Prune it", icon=":material/compress:", query_params=link)
+        if record.parent and record.parent.startswith(SWEEP):
+            st.page_link(
+                "pages/trade_offs.py", label="Its sweep", icon=":material/scatter_plot:",
+                query_params={"sweep": record.parent}, help="All runs that it was made with, side by side.",
+            )  # fmt: skip
         if record.status in ("failed", "stopped", "cancelled") and session.may_control(record):
             st.button(
                 "Retry" if record.status == "failed" else "Go on",

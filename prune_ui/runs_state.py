@@ -11,7 +11,7 @@ from prune_core.errors import LabError, StoreUnavailableError
 from prune_core.tracking import publish_again, publishes
 from prune_ui import session
 from prune_ui.live import LiveRun, feed
-from prune_ui.runs_table import STATUS, listing
+from prune_ui.runs_table import STATUS, WHOLE, listing
 from prune_ui.session import Key
 
 PAGE = "runs"
@@ -35,6 +35,7 @@ def open_link() -> None:
     TEXT.set(params.get("find", ""))
     STATUSES.set([s for s in params.get("status", "").split(",") if s in STATUS])
     MINE.set(params.get("mine") == "yes")
+    WHOLE.set(params.get("all") == "yes")
 
 
 def keep_link() -> None:
@@ -44,6 +45,7 @@ def keep_link() -> None:
         "find": TEXT.get(),
         "status": ",".join(STATUSES.get()),
         "mine": "yes" if MINE.get() else "",
+        "all": "yes" if WHOLE.get() else "",
     }
     session.write_link(PAGE, params)
 

@@ -17,9 +17,11 @@ from prune_core.figures.words import number, percent
 from prune_core.tracking import RunRecord
 from prune_ui import session
 from prune_ui.naming import in_text, part_label
+from prune_ui.session import Key
 
 FRESH_S = 0.9
-MOST = 1000
+MOST = 1000  # more are sent to a browser only when asked for: 10,000 are 1.6 MB
+WHOLE_MOST = 20_000
 ACTIVE = ("queued", "running", "paused")
 STATUS = {
     "sample": "sample",
@@ -37,6 +39,8 @@ COLUMNS = (
     *("accuracy", "loss", "sparsity", "owner", "created", "started", "ended", "digest"),
 )
 
+WHOLE: Key[bool] = Key("runs/whole", False)  # whether this visitor wants the older runs too
+
 
 @dataclass(frozen=True, eq=False)
 class Listing:
@@ -47,6 +51,8 @@ class Listing:
 
     frame: pd.DataFrame
     problem: str = ""
+    older: int = 0
+    """Runs in the store that are not among them."""
 
     @property
     def active(self) -> bool:
@@ -67,7 +73,7 @@ class Listing:
 
 
 _lock = threading.Lock()
-_known: dict[int, tuple[float, Listing]] = {}
+_known: dict[tuple[int, bool], tuple[float, Listing]] = {}
 
 
 def listing(*, now: bool = False) -> Listing:
@@ -77,18 +83,22 @@ def listing(*, now: bool = False) -> Listing:
     except LabError as error:  # it could never be opened
         return Listing(pd.DataFrame(columns=[*COLUMNS, "sample"]), str(error))
     with _lock:
-        at, known = _known.get(id(store), (0.0, None))
+        key = id(store), WHOLE.get()
+        at, known = _known.get(key, (0.0, None))
         if known is not None and not now and time.monotonic() - at < FRESH_S:
             return known
         try:
-            frames = [_sample_rows(store.samples()), store.runs(limit=MOST)[list(COLUMNS)].assign(sample=False)]
-            found = Listing(pd.concat([f for f in frames if len(f)] or frames, ignore_index=True))
-            if known is not None and not known.problem and not known.active and found.frame.equals(known.frame):
+            runs = store.runs(limit=WHOLE_MOST if key[1] else MOST)[list(COLUMNS)].assign(sample=False)
+            older = store.count() - len(runs) if len(runs) >= MOST else 0
+            frames = [_sample_rows(store.samples()), runs]
+            found = Listing(pd.concat([f for f in frames if len(f)] or frames, ignore_index=True), older=max(0, older))
+            same = known is not None and found.older == known.older and found.frame.equals(known.frame)
+            if same and known is not None and not known.problem and not known.active:
                 found = known  # with what was made of it
         except LabError as error:
             frame = known.frame if known is not None else pd.DataFrame(columns=[*COLUMNS, "sample"])
             found = Listing(frame, str(error))
-        _known[id(store)] = (time.monotonic(), found)
+        _known[key] = (time.monotonic(), found)
         return found
 
 

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 import streamlit as st
 
-from prune_core.figures.words import plural
+from prune_core.figures.words import count, plural
 from prune_ui import runs_compare, runs_engine, runs_one, session
 from prune_ui import runs_state as state
 from prune_ui.live import LiveRun
 from prune_ui.runs_grid import grid
-from prune_ui.runs_table import STATUS, Listing, listing, matching, table_csv
+from prune_ui.runs_table import STATUS, WHOLE, Listing, listing, matching, table_csv
 from prune_ui.session import Key
 
 TICK_S, IDLE_S = 1.0, 5.0
@@ -39,6 +39,7 @@ def _page(active: bool) -> None:
             at = _matching(found)
         if len(at):
             grid(found, at)
+        _older(found)
     runs = state.chosen_runs()
     with actions:
         _actions(found, at, runs)
@@ -55,6 +56,23 @@ def _page(active: bool) -> None:
     state.keep_link()
     if active != found.active:  # another pace from now on
         st.rerun()
+
+
+def _older(found: Listing) -> None:
+    """What the table leaves out, and a button for it."""
+    if not found.older:
+        return
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.caption(f"{count(found.older)} older runs are not in the table, and not found by its filter.")
+        if not WHOLE.get():
+            st.button(
+                "Show all",
+                key="runs/older",
+                icon=":material/history:",
+                type="tertiary",
+                on_click=WHOLE.set,
+                args=(True,),
+            )
 
 
 def _notes() -> None:

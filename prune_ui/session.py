@@ -10,6 +10,7 @@ the link, to watch.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import secrets
 import threading
@@ -18,6 +19,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 import streamlit as st
+
+from prune_core.errors import LabError
 
 if TYPE_CHECKING:
     from prune_core.jobs import Lab
@@ -68,10 +71,12 @@ def lab() -> Lab:
 
 
 def warm() -> None:
-    """Open the store, attach the engine, read the sample runs: what the first visitor would otherwise wait for."""
-    from prune_ui import cache
+    """Open the store, attach the engine, read the samples: what the first visitor would otherwise wait for."""
+    from prune_ui import cache, tradeoffs_charts, tradeoffs_read
 
     cache.samples()
+    with contextlib.suppress(LabError):  # a library that finds knees takes seconds to import
+        tradeoffs_charts.warm(tradeoffs_read.sample())
     lab().attach()
 
 

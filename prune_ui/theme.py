@@ -11,6 +11,17 @@ from prune_core.figures.palette import IDEAS, Idea, Theme, palette
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 ICON = ASSETS / "icon.png"
+BACK = """<script>
+// a page writes into its address whatever a slider does: without this, Back would go through every move of it
+if (!window.labBack) {
+  window.labBack = true;
+  const push = history.pushState.bind(history);
+  history.pushState = (state, title, url) =>
+    new URL(url ?? location.href, location.href).pathname === location.pathname
+      ? history.replaceState(state, title, url)
+      : push(state, title, url);
+}
+</script>"""
 LABELS: dict[Idea, str] = {"baseline": "baseline", "clipping": "clipping", "pruning": "pruning", "both": "both"}
 
 
@@ -33,6 +44,7 @@ def apply() -> None:
     """Put css and logo on the page; once, at the top of app.py, after ``st.set_page_config``."""
     theme = current()
     st.html(_css(theme))
+    st.html(BACK, unsafe_allow_javascript=True)
     st.logo(str(ASSETS / f"logo-{theme}.svg"), icon_image=str(ASSETS / "icon.svg"), size="large")
 
 

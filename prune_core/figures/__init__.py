@@ -26,8 +26,15 @@ from prune_core.figures.loss_accuracy import alt_loss_accuracy, draw_loss_accura
 from prune_core.figures.mask_picture import alt_mask_picture, draw_mask_picture, mask_picture_data, mask_picture_shares
 from prune_core.figures.overlay import alt_overlay, draw_overlay, overlay_data
 from prune_core.figures.palette import IDEAS, Idea, Palette, Theme, idea_of, palette
+from prune_core.figures.parallel import alt_parallel, draw_parallel, parallel_data
 from prune_core.figures.sparsity import alt_sparsity, draw_sparsity, sparsity_data
 from prune_core.figures.template import template
+from prune_core.figures.threshold_sparsity import (
+    alt_threshold_sparsity,
+    draw_threshold_sparsity,
+    threshold_sparsity_data,
+)
+from prune_core.figures.trade_off import alt_trade_off, draw_trade_off, trade_off_data
 from prune_core.figures.weight_histogram import (
     alt_weight_histogram,
     draw_weight_histogram,
@@ -52,7 +59,10 @@ __all__ = [
     "alt_loss_accuracy",
     "alt_mask_picture",
     "alt_overlay",
+    "alt_parallel",
     "alt_sparsity",
+    "alt_threshold_sparsity",
+    "alt_trade_off",
     "alt_weight_histogram",
     "clipped_share_data",
     "decision_boundary_data",
@@ -66,7 +76,10 @@ __all__ = [
     "draw_loss_accuracy",
     "draw_mask_picture",
     "draw_overlay",
+    "draw_parallel",
     "draw_sparsity",
+    "draw_threshold_sparsity",
+    "draw_trade_off",
     "draw_weight_histogram",
     "gradient_histogram_data",
     "gradient_norm_data",
@@ -78,8 +91,11 @@ __all__ = [
     "mask_picture_shares",
     "overlay_data",
     "palette",
+    "parallel_data",
     "sparsity_data",
     "template",
+    "threshold_sparsity_data",
+    "trade_off_data",
     "weight_histogram_counts",
     "weight_histogram_data",
     "weight_histogram_split",

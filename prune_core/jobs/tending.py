@@ -6,16 +6,19 @@ All that is known stands in the store, so whoever tends a sweep may die, and the
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
 
 from prune_core.errors import ConfigError, LabError, StoreUnavailableError
+from prune_core.events import ENDED
 from prune_core.sweeping import Halver, Search, Sweep, suggest
-from prune_core.tracking import RETRY, Given, Store, SweepRecord, Sweeps
+from prune_core.tracking import RETRY, STOPPED, Given, Store, SweepRecord, Sweeps
 
 WINDOW = 16  # members of one sweep in the queue at a time: others' runs come in between, and no worker waits
+REST_S = 0.5  # where the queue holds enough, runs that end in so short a time are taken in together
 TRIES = 3  # times that a run's process may die before the run counts as failed
 THOUGHTS = 20  # how often a search may think of what cannot be run, one after the other
 
@@ -28,17 +31,20 @@ class Tender:
     def __init__(self, store: Store) -> None:
         self.sweeps = Sweeps(store)
         self._halvers: dict[str, Halver] = {}
-        self._attempts: dict[str, dict[int, int]] = {}
+        self._rested: float | None = None  # since when there is enough in the queue, by the monotonic clock
 
     @property
     def hurried(self) -> bool:
-        """Whether a sweep is looked at for runs to stop early: then a second is long."""
-        return bool(self._halvers)
+        """Whether a second is long: runs may have to be stopped early, or a look was put off."""
+        return bool(self._halvers) or self._rested is not None
 
     def tend(self, capacity: int) -> list[str]:
         """Look after every sweep once; returns the ids of those that ended. ``capacity`` runs go on at a time."""
+        if self._rested is not None and time.monotonic() - self._rested < REST_S:
+            return []
         ended = []
         active = self.sweeps.active()
+        self._rested = time.monotonic() if active else None
         for record in active:
             try:
                 if self._tend(record, capacity):
@@ -53,35 +59,43 @@ class Tender:
         return ended
 
     def _tend(self, record: SweepRecord, capacity: int) -> bool:
-        self._settle(record)
+        given = self.sweeps.given(record.id)
+        left = len(given) - self._settle(record, given)
         if record.status != "running":
             return False
         sweep = record.sweep
         if sweep.halving is not None:
-            self._halve(record, sweep)
-        room = (capacity if isinstance(sweep.space, Search) else max(WINDOW, 2 * capacity)) - len(
-            self.sweeps.given(record.id)
-        )
-        if isinstance(sweep.space, Search):
-            self._think(record, sweep, sweep.space, room)
-        if room > 0:
-            for place, changes in self.sweeps.next(record.id, room):
-                experiment = sweep.member(changes, place)
-                self.sweeps.give(record, place, experiment if place >= 0 else experiment.with_(prune=None))
-        if isinstance(sweep.space, Search) and self.sweeps.record(record.id).done < sweep.space.trials:
+            self._halve(record, sweep, given)
+        search = sweep.space if isinstance(sweep.space, Search) else None
+        room = (capacity if search is not None else max(WINDOW, 2 * capacity)) - left
+        if search is not None:
+            self._think(record, sweep, search, room)
+        if room <= 0:
+            if search is not None:
+                self._rested = None
+            return False
+        turn = self.sweeps.next(record.id, room)
+        made = [(place, sweep.member(changes, place)) for place, changes in turn]
+        if made:
+            self.sweeps.give(record, [(p, exp if p >= 0 else exp.with_(prune=None)) for p, exp in made])
+        if search is not None or left + len(turn) < 2 * capacity:
+            self._rested = None  # the next run that ends may leave a worker without work
+        if left or turn:
+            return False
+        if search is not None and self.sweeps.record(record.id).done < search.trials:
             return False
         return self.sweeps.close(record.id)
 
     # --- what ended ---------------------------------------------------------------------------------------------------
-    def _settle(self, record: SweepRecord) -> None:
-        """Take in the members whose run is over."""
+    def _settle(self, record: SweepRecord, given: list[Given]) -> int:
+        """Take in the members whose run is over; returns how many of the given ones are not given any more."""
         found: dict[int, dict[str, Any]] = {}
-        for one in self.sweeps.given(record.id, ended=True):
-            values = self._outcome(record, one)
-            if values is not None:
+        for one in given:
+            if one.status in ENDED and (values := self._outcome(record, one)) is not None:
                 found[one.place] = values
         if found:
             self.sweeps.settle(record.id, found)
+        return len(found)
 
     def _outcome(self, record: SweepRecord, one: Given) -> dict[str, Any] | None:
         """The columns of a member whose run is over; None where its run goes on."""
@@ -92,19 +106,20 @@ class Tender:
         if one.status == "failed" and RETRY in one.reason and one.tries < TRIES and record.status == "running":
             log.info("Run %s of sweep %s goes on: %s", one.run_id, record.id, one.reason)
             return None if self.sweeps.again(record.id, one.place, one.run_id) else {"state": "done"}
-        if record.status == "stopped" and not one.note and one.status in ("stopped", "failed"):
+        died = one.status == "failed" and RETRY in one.reason and record.status == "stopped"
+        if died or (one.status == "stopped" and one.reason == STOPPED):
             return {"state": "waiting"}  # it goes on with its sweep
         return {"state": "done", "note": one.note or one.reason}
 
     # --- what is hopeless ---------------------------------------------------------------------------------------------
-    def _halve(self, record: SweepRecord, sweep: Sweep) -> None:
+    def _halve(self, record: SweepRecord, sweep: Sweep, given: list[Given]) -> None:
         assert sweep.halving is not None, "asked for"
         halver = self._halvers.get(record.id)
         if halver is None:
             halver = self._halvers[record.id] = Halver(sweep.halving)
             for place, run_id in self.sweeps.begun(record.id):
                 halver.see(place, self._looks(run_id, record))
-        for one in self.sweeps.given(record.id):
+        for one in given:
             if one.place < 0 or one.note or one.status not in ("running", "paused") or one.origin != "run":
                 continue
             if why := halver.see(one.place, self._looks(one.run_id, record)):
@@ -136,10 +151,8 @@ class Tender:
 def tend_here(store: Store, sweep_id: str, execute: Callable[[str], str]) -> None:
     """Do a whole sweep in this process, a run at a time."""
     tender = Tender(store)
-    while (record := tender.sweeps.record(sweep_id)).status == "running":
+    while tender.sweeps.record(sweep_id).status == "running":
         tender.tend(1)
         for one in tender.sweeps.given(sweep_id):
             if one.status == "queued":
                 execute(one.run_id)
-        if record.status == "running" and not tender.sweeps.given(sweep_id):
-            tender.tend(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -61,8 +62,8 @@ def label(value: Any) -> Any:
 def labels(values: Iterable[Any]) -> dict[str, Any]:
     """``{JSON of a value: its label}``; labels that fall together are told apart by the whole value."""
     keys = {json.dumps(plain(value), sort_keys=True): label(value) for value in values}
-    named = list(keys.values())
-    return {key: text if named.count(text) == 1 else key for key, text in keys.items()}
+    times = Counter(keys.values())
+    return {key: text if times[text] == 1 else key for key, text in keys.items()}
 
 
 def words(changes: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from prune_core.tracking.executing import execute
 from prune_core.tracking.giving import DONE, Given
 from prune_core.tracking.home import checkpoint_path, home, run_folder, store_url
 from prune_core.tracking.publishing import publish, publish_again, publishes, start_publisher
-from prune_core.tracking.records import LAB, RETRY, ControlRecord, Cursor, LiveDelta, RunRecord
+from prune_core.tracking.records import LAB, RETRY, STOPPED, SWEEP, ControlRecord, Cursor, LiveDelta, RunRecord
 from prune_core.tracking.sample import export_sample
 from prune_core.tracking.store import Store, new_token
 from prune_core.tracking.sweep_records import MEASURED, SweepRecord, results
@@ -16,6 +16,8 @@ __all__ = [
     "LAB",
     "MEASURED",
     "RETRY",
+    "STOPPED",
+    "SWEEP",
     "ControlRecord",
     "Cursor",
     "Given",

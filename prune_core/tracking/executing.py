@@ -14,6 +14,7 @@ from prune_core.sweeping import trunk_of
 from prune_core.tracking import files
 from prune_core.tracking.home import checkpoint_path
 from prune_core.tracking.recorder import Recorder, rows_of
+from prune_core.tracking.records import SWEEP, RunRecord
 from prune_core.tracking.store import Store, new_token
 from prune_core.training import Control, load_checkpoint
 from prune_core.training.branching import branch_
@@ -41,8 +42,9 @@ def execute(store: Store, run_id: str, worker: str = "") -> str:
     summary: dict[str, Any] = {}
     try:
         recorder.start()
-        state = _state_of(store, run_id, token)
-        recorder.follow(state)
+        record = store.run(run_id)
+        state = _state_of(store, record, token)
+        recorder.follow(state, unwatched=(record.parent or "").startswith(SWEEP))
         for event in events(state, control, checkpoint_path(run_id)):
             recorder.note(event)
         assert state.done is not None, "a run ends with a DoneEvent"
@@ -60,9 +62,9 @@ def execute(store: Store, run_id: str, worker: str = "") -> str:
     return status if written else recorder.lost or status
 
 
-def _state_of(store: Store, run_id: str, token: str) -> RunState:
+def _state_of(store: Store, record: RunRecord, token: str) -> RunState:
     """The run's state, at its last checkpoint where there is one; the store forgets what came after that."""
-    record = store.run(run_id)
+    run_id = record.id
     marks = [
         InterventionEvent(int(m.step), m.field, float(m.value), m.sender) for m in store.marks(run_id).itertuples()
     ]

@@ -12,7 +12,6 @@ from sqlalchemy import ColumnElement, Connection, Row, exists, func, insert, or_
 from sqlalchemy.exc import IntegrityError
 
 from prune_core.errors import RunNotFoundError
-from prune_core.events import ENDED
 from prune_core.experiment import Experiment
 from prune_core.sweeping import plain, words
 from prune_core.tracking import schema, writing
@@ -55,8 +54,8 @@ class Giver:
             rows = [dict(row) for row in connection.execute(query.order_by(sweeps.c.id)).mappings()]
             return [sweep_of(row, {}) for row in rows]
 
-    def given(self, sweep_id: str, ended: bool = False) -> list[Given]:
-        """Members that have a run now; with ``ended`` those only whose run is over, or gone for good."""
+    def given(self, sweep_id: str) -> list[Given]:
+        """Members that have a run now; one whose run is gone for good counts as cancelled."""
         m, r = members.c, runs.c
         columns = (m.place, m.run_id, m.origin, m.tries, m.until, m.note)
         query = (
@@ -67,8 +66,6 @@ class Giver:
             .where(*of(sweep_id, "given"))
             .order_by(m.place)
         )
-        if ended:
-            query = query.where(or_(r.status.in_(ENDED), r.id.is_(None)))
         with self._db.reading() as connection:
             return [Given(*row) for row in connection.execute(query)]
 
@@ -101,18 +98,27 @@ class Giver:
         with self._db.reading() as connection:
             return [(row.place, json.loads(row.changes)) for row in connection.execute(query)]
 
-    def give(self, record: SweepRecord, place: int, experiment: Experiment) -> str:
-        """Give a waiting member a run, one that is there already or a new one; returns its id, "" where none waits.
+    def give(self, record: SweepRecord, found: Sequence[tuple[int, Experiment]]) -> list[str]:
+        """Give waiting members, by place, a run each: one that is there already or a new one.
 
-        A run that is there has the same digest, nobody intervened in it, and it is finished or on its way.
+        A run that is there has the same digest, nobody intervened in it, and it is finished or on its way. Returns the
+        ids of the runs, "" for a member that does not wait.
         """
         while True:
-            values = writing.queued(experiment, name="", owner=record.owner, priority=record.priority, parent=record.id)
-            run_id = writing.new_id()
+            columns = [
+                writing.queued(exp, name="", owner=record.owner, priority=record.priority, parent=record.id)
+                for _, exp in found
+            ]
             try:
                 with self._db.writing() as connection:
-                    return self._give(connection, record, place, run_id, values)
-            except IntegrityError:  # the id was taken in this millisecond
+                    going = connection.execute(select(sweeps.c.status).where(sweeps.c.id == record.id)).scalar()
+                    if going != "running":
+                        return [""] * len(found)
+                    return [
+                        self._give(connection, record, place, writing.new_id(), values)
+                        for (place, _), values in zip(found, columns, strict=True)
+                    ]
+            except IntegrityError:  # an id was taken in this millisecond
                 continue
 
     def add(self, sweep_id: str, place: int, changes: Mapping[str, Any], digest: str, note: str = "") -> None:
@@ -182,8 +188,7 @@ class Giver:
     ) -> str:
         at = (members.c.sweep_id == record.id, members.c.place == place)
         row = connection.execute(select(members).where(*at, members.c.state == "waiting")).first()
-        going = connection.execute(select(sweeps.c.status).where(sweeps.c.id == record.id)).scalar()
-        if row is None or going != "running":
+        if row is None:
             return ""
         found = None if row.until is not None else self._same(connection, row.digest, row.run_id)
         if found is not None:

@@ -67,6 +67,12 @@ class Reader:
         kinds = {**dict.fromkeys(WHOLE_NUMBERS, "int64"), **dict.fromkeys(NUMBERS, "float64")}
         return frame.astype({name: kinds.get(name, "str") for name in LISTED})
 
+    def count(self) -> int:
+        """How many runs there are, without deleted ones."""
+        with self._database.reading() as connection:
+            found = connection.execute(select(func.count()).select_from(runs).where(runs.c.deleted.is_(None)))
+            return int(found.scalar() or 0)
+
     def queue(self) -> pd.DataFrame:
         """The runs that wait, in the order in which they will start; ``position`` counts from 1.
 

@@ -37,6 +37,7 @@ from prune_core.training import Control
 from prune_core.training.state import RunState
 
 FLUSH_S = 0.2
+UNWATCHED_S = 0.5  # of a sweep's many runs hardly one is looked at while it runs, and each write costs milliseconds
 HEARTBEAT_S = 1.0  # how often a run that has nothing new says that it is alive
 PATIENCE_S = 15.0  # how long the end of a run is tried to be written to a store that does not answer
 NOT_RECORDED = "not recorded"
@@ -72,6 +73,7 @@ class Recorder:
         self._wrote_at = time.monotonic()
         self._warnings: list[str] = []
         self._said = ""
+        self._pace_s = FLUSH_S
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
         self._failing_since: int | None = None
@@ -88,8 +90,9 @@ class Recorder:
         self._thread = threading.Thread(target=self._work, name=f"recorder {self._run_id}", daemon=True)
         self._thread.start()
 
-    def follow(self, state: RunState) -> None:
+    def follow(self, state: RunState, *, unwatched: bool = False) -> None:
         """Begin to write down what ``note`` is told of ``state``; what it has seen so far is in the store."""
+        self._pace_s = UNWATCHED_S if unwatched else FLUSH_S
         self._seen = self._written = state.seen
         self._state = state
 
@@ -148,7 +151,7 @@ class Recorder:
 
     # --- the recorder's own thread ------------------------------------------------------------------------------------
     def _work(self) -> None:
-        while not self._ended.wait(FLUSH_S):
+        while not self._ended.wait(self._pace_s):
             try:
                 self._flush()
                 self._listen()

@@ -19,6 +19,7 @@ from prune_core.experiment import Experiment
 PUBLISHING = "publishing since "
 LAB = "lab: "  # how the lab itself begins as a sender; what follows says why
 SWEEP = "s"  # how the ids of sweeps begin; those of runs are hex digits
+STOPPED = "its sweep was stopped"  # in the reason of a run that goes on when its sweep does
 RETRY = "retry goes on"  # in the reason of a run whose process died: nothing is wrong with the run itself
 
 

@@ -174,7 +174,7 @@ members = Table(
     Column("origin", String(8), nullable=False, default=""),  # run, reused
     Column("tries", Integer, nullable=False, default=0),  # times its process died
     Column("note", Text, nullable=False, default=""),
-    Index("lab_members_state", "sweep_id", "state"),
+    Index("lab_members_state", "sweep_id", "state", "place"),
     Index("lab_members_run", "run_id"),
 )
 

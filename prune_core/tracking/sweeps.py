@@ -18,7 +18,7 @@ from prune_core.errors import StoreError
 from prune_core.sweeping import Sweep, plain
 from prune_core.tracking import schema, writing
 from prune_core.tracking.giving import DONE, Giver, as_it_says, of
-from prune_core.tracking.records import LAB, SWEEP
+from prune_core.tracking.records import LAB, STOPPED, SWEEP
 from prune_core.tracking.sweep_records import SweepRecord, sweep_of
 
 runs, sweeps, members = schema.runs, schema.sweeps, schema.members
@@ -118,7 +118,7 @@ class Sweeps(Giver):
             connection.execute(delete(schema.controls).where(schema.controls.c.run_id.in_(ids)))
             left = select(members.c.run_id).where(*mine, members.c.origin == "run")
             for run_id in connection.execute(left).scalars().all():
-                self._tell(connection, run_id, "stop", f"{LAB}its sweep was stopped")
+                self._tell(connection, run_id, "stop", f"{LAB}{STOPPED}")
 
     def resume(self, sweep_id: str) -> None:
         """Go on with a stopped sweep; members that failed are tried again."""

@@ -7,6 +7,7 @@ const LAB = "__CONSTANTS__";
 const ICONS = {
   reset: '<path d="M3 8a5 5 0 1 0 1.6-3.7M3 2.5V5h2.5"/>',
   table: '<path d="M2.5 3h11v10h-11zM2.5 6.4h11M2.5 9.7h11M6.4 3v10"/>',
+  vector: '<path d="M3 12.5C4 4 12 12 13 3.5"/><circle cx="3" cy="12.5" r="1.3"/><circle cx="13" cy="3.5" r="1.3"/>',
   image: '<path d="M2.5 3h11v10h-11zM3 11.5l3.2-3.4 2.3 2.2 2-1.9 2.6 2.8"/><circle cx="6" cy="6" r=".8"/>',
 };
 
@@ -47,10 +48,12 @@ class Chart {
     for (const name of ["title", "subtitle", "tools", "plot", "gd", "note"]) this[name] = this.root.querySelector(`.lab-${name}`);
     this.resetButton = this.button("reset", "Whole view", "Show everything again", () => this.reset());
     this.button("table", "CSV", "Download the table behind this chart", () => this.drawn && saveTable(this.gd, this.head?.text));
-    this.button("image", "PNG", "Download this chart as a picture", () => this.picture());
+    this.button("image", "PNG", "Download this chart as a picture", () => this.picture("png"));
+    this.button("vector", "SVG", "Download this chart as a vector graphic (SVG)", () => this.picture("svg"));
     this.resetButton.hidden = true;
     this.handle = new Handle(this.plot, (value, final) => this.tell("drag", { value, final }));
     this.handle.released = () => this.schedule();
+    this.brush = new Brush(this.plot, (axis, low, high) => this.tell("brush", { axis, low, high }));
     this.seen = false;
     this.eye = new IntersectionObserver((e) => { this.seen = e.at(-1).isIntersecting; this.schedule(); }, { rootMargin: "300px" });
     this.ruler = new ResizeObserver(() => this.schedule());
@@ -109,6 +112,7 @@ class Chart {
     this.data = data;
     this.layout = { ...layout, template, shapes };
     this.handle.set(drag);
+    this.brush.set(message.brush);
     this.fresh = false;
   }
 
@@ -173,6 +177,7 @@ class Chart {
       if (!this.drawn) {
         this.listen(Plotly);
         this.handle.place(this.gd); // from now on with every plotly_afterplot
+        this.brush.place(this.gd);
       }
       this.drawn = true;
       this.say("");
@@ -187,7 +192,10 @@ class Chart {
   listen(Plotly) {
     this.Plotly = Plotly;
     const { gd } = this;
-    gd.on("plotly_afterplot", () => this.handle.place(gd));
+    gd.on("plotly_afterplot", () => {
+      this.handle.place(gd);
+      this.brush.place(gd);
+    });
     gd.on("plotly_relayouting", () => this.handle.place(gd));
     gd.on("plotly_relayout", (change) => {
       for (const key of Object.keys(change)) {
@@ -226,11 +234,11 @@ class Chart {
     this.schedule();
   }
 
-  async picture() {
+  async picture(format) {
     if (!this.drawn || !this.Plotly) return;
     const { drag } = this.handle;
     const shapes = this.allShapes.map((s) => (drag && s.name === drag.shape ? this.moved(s, drag) : s));
-    await saveImage(this.Plotly, this.gd, this.head, shapes, LAB.colours[this.theme]);
+    await saveImage(this.Plotly, this.gd, this.head, shapes, LAB.colours[this.theme], format);
   }
 
   moved(shape, drag) {

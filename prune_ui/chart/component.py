@@ -59,13 +59,15 @@ class Drag(TypedDict, total=False):
 class ChartEvent:
     """What a visitor did. ``value`` and ``final`` (let go, not moving) of a drag; ``point`` of a click.
 
-    ``point`` has trace, name, index, x, y and customdata.
+    ``point`` has trace, name, index, x, y and customdata. ``part`` of a brush: the axis' number, and from where to
+    where in y; None and None for all of it.
     """
 
-    kind: Literal["drag", "select"]
+    kind: Literal["drag", "select", "brush"]
     value: float | None = None
     final: bool = True
     point: Mapping[str, Any] = field(default_factory=dict)
+    part: tuple[int, float | None, float | None] | None = None
 
 
 def chart(
@@ -78,6 +80,8 @@ def chart(
     on_drag: Callable[[float], Any] | None = None,
     select: Literal["click"] | None = None,
     on_select: Callable[[Mapping[str, Any]], Any] | None = None,
+    brush: int = 0,
+    on_brush: Callable[[int, float | None, float | None], Any] | None = None,
 ) -> ChartEvent | None:
     """Show ``figure`` (a Plotly figure, or a dictionary with data and layout) and return what the visitor just did.
 
@@ -85,7 +89,8 @@ def chart(
     its title included. ``alt`` says in words what the picture shows; the lab's figures bring their own. ``drag`` is
     True to make the figure's own threshold line a handle, or a dictionary that adds to it or describes one. ``on_drag``
     gets the new value before the script runs again, ``on_select`` the clicked point. Values are held to the drag's
-    bounds here, whatever the browser sent.
+    bounds here, whatever the browser sent. ``brush`` is the number of upright axes, at x = 0, 1, ..., along which a
+    part can be dragged; ``on_brush`` gets the axis' number and from where to where in y, or None and None.
     """
     if not key:
         raise ConfigError("A chart needs a key, so that it can be updated in place.")
@@ -103,6 +108,7 @@ def chart(
         alt=alt or meta.get("alt", ""),
         drag=handle,
         select=select,
+        brush=brush,
         plotly=library.url("plotly"),
         module=library.url("chart"),
     )
@@ -117,10 +123,20 @@ def chart(
         if isinstance(point, Mapping) and on_select is not None:
             on_select(point)
 
-    result = _component(key=key, data=message, height=total, on_drag_change=dragged, on_select_change=selected)
+    def brushed() -> None:
+        part = _part(_sent(key, "brush"), brush)
+        if part is not None and on_brush is not None:
+            on_brush(*part)
+
+    result = _component(
+        key=key, data=message, height=total, on_drag_change=dragged, on_select_change=selected, on_brush_change=brushed
+    )
     event = _drag_event(getattr(result, "drag", None), handle)
     if event is not None:
         return event
+    part = _part(getattr(result, "brush", None), brush)
+    if part is not None:
+        return ChartEvent("brush", part=part)
     point = getattr(result, "select", None)
     return ChartEvent("select", point=dict(point)) if isinstance(point, Mapping) and select else None
 
@@ -153,6 +169,17 @@ def _drag_event(sent: Any, drag: Mapping[str, Any] | None) -> ChartEvent | None:
     held = max(value, low) if low is not None else value
     held = min(held, high) if high is not None else held
     return ChartEvent("drag", value=float(held), final=bool(sent.get("final", True)))
+
+
+def _part(sent: Any, axes: int) -> tuple[int, float | None, float | None] | None:
+    """The axis and the part of it that the browser sent, or None where it is nothing of the kind."""
+    if not axes or not isinstance(sent, Mapping):
+        return None
+    axis, low, high = sent.get("axis"), sent.get("low"), sent.get("high")
+    if isinstance(axis, bool) or not isinstance(axis, int) or not 0 <= axis < axes:
+        return None
+    ends = [float(v) if isinstance(v, int | float) and math.isfinite(v) else None for v in (low, high)]
+    return axis, *(ends if None not in ends else (None, None))
 
 
 def _layout(figure: Any, name: str) -> Any:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Name = Literal["plotly", "chart"]
 NAMES: tuple[Name, ...] = ("plotly", "chart")
 HERE = Path(__file__).parent
-PARTS = ("reading.js", "saving.js", "handle.js", "chart.js")  # one module in the browser
+PARTS = ("reading.js", "saving.js", "handle.js", "brush.js", "chart.js")  # one module in the browser
 
 _served = False
 _media: dict[tuple[int, str], str] = {}  # (id of the runtime, name) -> URL

@@ -38,6 +38,7 @@ function tableOf(gd) {
   }
   const lines = shown.filter((t) => !maps.includes(t) && t.x && t.y).map((t) => {
     const flat = t.orientation === "h";
+    if (t.meta?.table === "complement") t = { name: t.name, x: Array.from(t.x, (v) => 1 - v), y: t.y };
     return { name: t.name || y, at: Array.from(flat ? t.y : t.x), value: Array.from(flat ? t.x : t.y), key: flat ? y : x };
   });
   if (lines.length && lines.every((t) => same(t.at, lines[0].at))) {
@@ -58,7 +59,7 @@ function saveTable(gd, title) {
 }
 
 /** As on the page, zoom and hidden lines included, with its title and on the theme's background, at twice the size. */
-async function saveImage(Plotly, gd, head, shapes, { background, muted }) {
+async function saveImage(Plotly, gd, head, shapes, { background, muted }, format = "png") {
   const { width, height } = gd._fullLayout;
   // in one text: Plotly keeps a wide gap above a subtitle
   const below = head?.subtitle?.text;
@@ -68,6 +69,6 @@ async function saveImage(Plotly, gd, head, shapes, { background, muted }) {
     ...gd.layout, title, shapes, width: Math.max(width, 480), height: height + 64,
     paper_bgcolor: background, plot_bgcolor: background, margin: { ...gd.layout.margin, t: 88, l: 24, r: 24, b: 18 },
   };
-  const url = await Plotly.toImage({ data: gd.data, layout }, { format: "png", scale: 2, width: layout.width, height: layout.height });
-  download(`${slug(head?.text)}.png`, url);
+  const url = await Plotly.toImage({ data: gd.data, layout }, { format, scale: format === "svg" ? 1 : 2, width: layout.width, height: layout.height });
+  download(`${slug(head?.text)}.${format}`, url);
 }

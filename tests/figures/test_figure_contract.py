@@ -16,8 +16,10 @@ import pytest
 from prune_core import figures
 from prune_core.events import Boundary, InterventionEvent, LayerSnapshot, SnapshotEvent
 from prune_core.figures.palette import DARK, LIGHT
+from prune_core.figures.parallel_axes import Span
 
 STEPS = 2500
+COSTS = ("sparsity", "kept_bytes", "kept_macs", "latency_ms")
 
 
 def history(steps: int = STEPS) -> pd.DataFrame:
@@ -71,6 +73,24 @@ CELLS = [
     for name, s, a in (("a", 0.5, 0.96), ("b", 0.5, 0.9), ("b", 0.9, 0.3))
 ]  # fmt: skip
 
+
+def results(ways: tuple[str, ...] = ("Magnitude", "Random"), thresholds: tuple[Any, ...] = (None,), seeds: int = 3,
+            targets: Any = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98), status: str = "finished") -> pd.DataFrame:  # fmt: skip
+    """A sweep's results as SweepHandle gives them: accuracy falls with sparsity, and a little differently by seed."""
+    rows = [
+        {"run": f"{len(ways)}-{way}-{threshold}-{target}-{seed}", "status": status, "prune.criterion": way,
+         "prune.schedule.final": target, "train.seed": seed, "model": "mlp", "data": "digits",
+         "clip": "value" if threshold else None, "threshold": threshold or np.nan, "prune": way.lower(),
+         "target": target, "seed": seed, "accuracy": 0.95 - 0.5 * target ** (8 + 4 * ways.index(way)) + 0.002 * seed,
+         "sparsity": target, "kept_bytes": 1250 + 40_000 * (1 - target), "kept_macs": 1e6 * (1 - target),
+         "latency_ms": 0.2 + seed / 1000}
+        for way in ways for threshold in thresholds for target in targets for seed in range(seeds)
+    ]  # fmt: skip
+    return pd.DataFrame(rows).assign(member=range(len(rows)), scope="global", schedule="cubic")
+
+
+MANY = results(ways=("Magnitude", "LAMP", "Taylor", "Random"), seeds=1, targets=np.linspace(0, 0.99, 2500))
+
 # figure -> ways to make its data; a figure that is not here fails test_every_figure_is_here
 CASES: dict[str, list[Callable[[], Any]]] = {
     "loss_accuracy": [
@@ -106,6 +126,23 @@ CASES: dict[str, list[Callable[[], Any]]] = {
         lambda: figures.layer_sensitivity_data([]),
         lambda: figures.layer_sensitivity_data([], ["a", "b"], (0.5, 0.9), dense=0.97),
         lambda: figures.layer_sensitivity_data([{**CELLS[0], "layer": f"l{i}", "weights": i} for i in range(90)]),
+    ],
+    "parallel": [
+        lambda: figures.parallel_data(results()),
+        lambda: figures.parallel_data(MANY, filters={"prune": Span(levels=("lamp",)), "accuracy": Span(low=0.9)}),
+        lambda: figures.parallel_data(results(status="running")),
+        lambda: figures.parallel_data(results(thresholds=(None, 0.1), seeds=1, targets=(0.5,))),
+    ],
+    "threshold_sparsity": [
+        lambda: figures.threshold_sparsity_data(results(thresholds=(None, 0.1, 0.01))),
+        lambda: figures.threshold_sparsity_data(results(status="queued")),
+        lambda: figures.threshold_sparsity_data(MANY),
+    ],
+    "trade_off": [
+        *(lambda cost=cost: figures.trade_off_data(results(), cost) for cost in COSTS),
+        lambda: figures.trade_off_data(results(status="running")),
+        lambda: figures.trade_off_data(MANY, "kept_bytes"),
+        lambda: figures.trade_off_data(results(targets=(0.5,), seeds=1)),
     ],
     "mask_picture": [
         lambda: figures.mask_picture_data("fc1.weight", np.eye(10, 20, dtype=bool)),

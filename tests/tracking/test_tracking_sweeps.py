@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import prune_core as pc
+from prune_core.events import ENDED
 from prune_core.tracking import Store, Sweeps, checkpoint_path, execute, results
 from prune_core.training import load_checkpoint
 
@@ -31,12 +32,13 @@ def give_next(sweeps: Sweeps, sweep_id: str, n: int = 1) -> list[str]:
     given = []
     for place, changes in sweeps.next(sweep_id, n):
         exp = record.sweep.member(changes)
-        given.append(sweeps.give(record, place, exp if place >= 0 else exp.with_(prune=None)))
+        given += sweeps.give(record, [(place, exp if place >= 0 else exp.with_(prune=None))])
     return given
 
 
 def settle(sweeps: Sweeps, sweep_id: str) -> None:
-    sweeps.settle(sweep_id, {one.place: {"state": "done"} for one in sweeps.given(sweep_id, ended=True)})
+    ended = [one for one in sweeps.given(sweep_id) if one.status in ENDED]
+    sweeps.settle(sweep_id, {one.place: {"state": "done"} for one in ended})
 
 
 def run_all(sweeps: Sweeps, sweep_id: str) -> None:

@@ -74,6 +74,7 @@ def test_the_slider_moves_all_pictures_and_the_link(visit: Any, shot: Any) -> No
     charts = "[...document.querySelectorAll('.lab-gd')]"
     page.evaluate(f"() => {charts}.forEach((n) => {{ n.mine = true }})")
     before, threshold = kept(page), float(slider(page, "threshold").input_value())
+    visited = page.evaluate("() => history.length")
     slider(page, "sparsity").focus()
     slider(page, "sparsity").press("PageUp")  # a tenth of the way: 99 %
     says(page, "(99.")
@@ -82,6 +83,7 @@ def test_the_slider_moves_all_pictures_and_the_link(visit: Any, shot: Any) -> No
     until(page, lambda: kept(page) < before, "fewer weights kept")
     page.wait_for_url("**/prune?*sparsity=0.99*")
     assert page.evaluate(f"() => {charts}.every((n) => n.mine)"), "no chart was made anew"
+    assert page.evaluate("() => history.length") == visited, "Back leaves the page, and does not go through each move"
     shot(page, "prune-99")
 
     page.reload()

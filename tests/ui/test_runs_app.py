@@ -43,6 +43,21 @@ def add(store: Store, experiment: pc.Experiment, status: str = "finished", **mor
     return run_id
 
 
+def test_older_runs_are_counted_and_shown_when_asked_for(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs_table, "MOST", 2)
+    for seed in range(5):
+        add(store, PLAIN.with_(**{"train.seed": seed}))
+    app = page()
+    assert any("3 older runs are not in the table" in one.value for one in app.caption)
+    seeds = app.dataframe[0].value["seed"]
+    assert {4, 3} <= set(seeds) and 0 not in set(seeds[-2:])
+    app.button(key="runs/older").click().run()
+    assert not app.exception
+    assert {0, 1, 2, 3, 4} <= set(app.dataframe[0].value["seed"].dropna())
+    assert not any("older runs" in one.value for one in app.caption)
+    assert app.query_params["all"] == "yes"
+
+
 def page(*chosen: str) -> AppTest:
     def script() -> None:
         from prune_ui import runs_state, runs_view

@@ -1,0 +1,297 @@
+"""The Trade-offs page without a browser: the sample, the form that makes sweeps, what is shown, what is taken away."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from streamlit.testing.v1 import AppTest
+
+import prune_core as pc
+from prune_core.errors import ConfigError
+from prune_core.figures.parallel_axes import Span
+from prune_core.jobs import Estimate, Lab
+from prune_core.tracking import Store, Sweeps
+from prune_ui import session, tradeoffs_cost, tradeoffs_read, tradeoffs_state
+from prune_ui.tradeoffs_charts import shown_of, titles_of
+from prune_ui.tradeoffs_fields import fields_of
+from prune_ui.tradeoffs_notebook import code, notebook
+
+BASE = pc.Experiment(
+    data=pc.Digits(), model=pc.MLP(), clip=pc.ValueClip(threshold=0.01),
+    prune=pc.Pruning(schedule=pc.OneShot(final=0.8, at=5)), train=pc.Training(steps=12),
+)  # fmt: skip
+SWEEP = pc.Sweep(
+    experiment=BASE,
+    space=pc.Grid(
+        vary={
+            "prune.criterion": [pc.Magnitude(), pc.Random()],
+            "prune.schedule.final": [0.5, 0.9],
+            "train.seed": [0, 1],
+        }
+    ),
+)
+COST = Estimate(members=8, reused=3, shared=1, steps=60, steps_spared=36, seconds=75.0, workers=2, timed=1)
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """A store with the sweep, run once for all tests and found again for a second owner; ids by owner."""
+    folder = tmp_path_factory.mktemp("ran")
+    store = Store(f"sqlite:///{folder}/lab.db")
+    lab = Lab(store=store, home=folder)
+    ids = {owner: lab.sweep(SWEEP, name="mine", owner=owner, where="here").id for owner in ("somebody", "me")}
+    store.close()
+    return folder, ids
+
+
+@pytest.fixture
+def store(home: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """An empty store that the page reads; estimates are given, and no engine is asked."""
+    monkeypatch.setattr(session, "owner", lambda: "me")
+    monkeypatch.setattr(tradeoffs_read, "FRESH_S", 0.0)
+    monkeypatch.setattr(tradeoffs_read, "ENDED_S", 0.0)
+    monkeypatch.setattr(tradeoffs_cost.estimates, "ask", lambda sweep: COST)
+    monkeypatch.setattr("streamlit.page_link", lambda *_, **__: None)  # only app.py knows the pages
+    return Store()
+
+
+@pytest.fixture
+def finished(home: Path, ran: tuple[Path, dict[str, str]], store: Store) -> str:
+    """A sweep of one's own that has been run, and the same of somebody else."""
+    store.close()
+    for path in home.glob("lab.db*"):
+        path.unlink()
+    for path in ran[0].glob("lab.db*"):
+        shutil.copy(path, home)
+    return ran[1]["me"]
+
+
+def page(**link: str) -> AppTest:
+    def script() -> None:
+        from prune_ui import tradeoffs_state, tradeoffs_view
+
+        tradeoffs_state.open_link()
+        tradeoffs_view.show()
+
+    app = AppTest.from_function(script, default_timeout=60)
+    for name, value in link.items():
+        app.query_params[name] = value
+    app.run()
+    assert not app.exception, app.exception
+    return app
+
+
+def said(app: AppTest) -> str:
+    return "\n".join(str(e.value) for e in (*app.markdown, *app.caption, *app.error, *app.success))
+
+
+# --- what is shown ----------------------------------------------------------------------------------------------------
+def test_the_first_view_is_the_sample_and_says_so(store: Store) -> None:
+    app = page()
+    assert "shipped with the lab" in said(app)
+    assert "On the Pareto front" in said(app) and "Knee of " in said(app)
+    assert not [b for b in app.button if b.label in ("Stop", "Go on", "Delete")]
+
+
+def test_the_sample_was_measured_in_full() -> None:
+    view = tradeoffs_read.sample()
+    assert len(view.results) == view.sweep.total == 144
+    assert view.results["status"].eq("finished").all()
+    for column in ("accuracy", "kept_bytes", "kept_macs", "latency_ms"):
+        assert np.isfinite(view.results[column]).all()
+    kept = view.results.groupby("target")["kept_bytes"].mean()
+    assert kept.is_monotonic_decreasing
+
+
+def test_ones_newest_sweep_is_shown_with_its_words(store: Store, finished: str) -> None:
+    app = page()
+    assert "8 of 8 runs" in said(app)
+    assert app.selectbox("tradeoffs/choose").value == finished
+    assert any("magnitude" in m.value and "2 seeds" in m.value for m in app.markdown)
+    assert "no difference shown" in said(app) or "is better than" in said(app)
+    assert "corrected for 1 pair" in said(app)
+
+
+def test_somebody_elses_sweep_can_be_looked_at_only(finished: str, ran: tuple[Path, dict[str, str]]) -> None:
+    other = ran[1]["somebody"]
+    app = page(sweep=other)
+    assert not [b for b in app.button if b.label in ("Stop", "Delete")]
+    tradeoffs_state.delete(other)
+    assert "belongs to somebody else" in tradeoffs_state.SAID.pop()
+
+
+def test_a_link_to_a_sweep_that_is_gone_says_so_and_shows_the_sample(store: Store) -> None:
+    app = page(sweep="s000000000000")
+    assert any("s000000000000" in e.value for e in app.error)
+    assert "shipped with the lab" in said(app)
+
+
+def test_the_axis_and_the_point_come_from_the_link(store: Store, finished: str) -> None:
+    run = tradeoffs_read.view(finished).results["run"].iloc[0]
+    app = page(sweep=finished, x="kept_bytes", point=run)
+    assert app.session_state["tradeoffs/cost"] == "kept_bytes"
+    assert any(m.value.startswith("**magnitude**, 50\u00a0% to be removed") for m in app.markdown)
+    assert "means of 2 runs" in said(app)
+
+
+def test_filters_act_on_everything_and_can_be_taken_back(store: Store, finished: str) -> None:
+    app = page(sweep=finished)
+    app.session_state["tradeoffs/filters"] = {"prune": Span(levels=("random",))}
+    app.run()
+    assert "Is one method better?" not in [s.value for s in app.subheader]
+    app.button("tradeoffs/drop/prune").click().run()
+    assert "Is one method better?" in [s.value for s in app.subheader]
+
+
+def test_a_stopped_sweep_can_go_on_and_an_ended_one_be_deleted(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    sweep_id = Sweeps(store).create(SWEEP, owner="me")
+    monkeypatch.setattr(session, "lab", lambda: Lab(store=store))
+    monkeypatch.setattr(Lab, "_wake", lambda self: None)
+    app = page(sweep=sweep_id)
+    app.button("tradeoffs/stop").click().run()
+    assert Sweeps(store).record(sweep_id).status == "stopped"
+    app.button("tradeoffs/resume").click().run()
+    assert Sweeps(store).record(sweep_id).status == "running"
+    app.button("tradeoffs/stop").click().run()
+    app.button("tradeoffs/delete").click().run()
+    assert sweep_id not in [s.id for s in Sweeps(store).list()]
+    assert "shipped with the lab" in said(app)
+
+
+def test_results_are_read_when_something_has_finished_only(store: Store, finished: str) -> None:
+    first = tradeoffs_read.view(finished)
+    assert tradeoffs_read.view(finished).results is first.results
+    assert shown_of_once(finished) is shown_of_once(finished)
+
+
+def shown_of_once(sweep_id: str) -> Any:
+    return shown_of(tradeoffs_read.view(sweep_id)).trade
+
+
+# --- the form ---------------------------------------------------------------------------------------------------------
+def opened() -> AppTest:
+    app = page()
+    app.session_state["tradeoffs/open"] = True
+    return app.run()
+
+
+def test_the_form_says_what_it_will_cost_and_starts(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "lab", lambda: Lab(store=store))
+    monkeypatch.setattr(Lab, "_wake", lambda self: None)
+    app = opened()
+    assert "**8 runs** · 3 of them there already · 36 of 96 steps shared · about **75 s** with 2 workers" in said(app)
+    app.text_input("tradeoffs/form/name").set_value("my question").run()
+    assert app.button("tradeoffs/start").label == "Start 36 runs"  # 2 criteria, 6 sparsities, 3 seeds
+    app.button("tradeoffs/start").click().run()
+    (record,) = Sweeps(store).list()
+    assert (record.name, record.owner, record.total, record.status) == ("my question", "me", 36, "running")
+    assert "0 of 36 runs" in "".join(str(p.proto) for p in app.get("progress")) + said(app)
+    assert app.session_state["tradeoffs/open"] is False
+
+
+def test_each_way_to_combine_makes_its_space(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[pc.Sweep] = []
+    monkeypatch.setattr(tradeoffs_cost.estimates, "ask", lambda sweep: asked.append(sweep) or COST)
+    app = opened()
+    for kind, cls, total in (("random", pc.RandomSample, 7), ("search", pc.Search, 7)):
+        app.session_state["tradeoffs/draft"] = {"kind": kind, "trials": 7}
+        app.run()
+        space = asked[-1].space
+        assert isinstance(space, cls) and space.total == total
+        assert space.vary["prune.schedule.final"] == pc.Uniform(low=0.3, high=0.99)
+        assert space.vary["train.seed"] == pc.IntUniform(low=0, high=9)
+    app.session_state["tradeoffs/draft"] = {"kind": "points"}
+    app.run()
+    assert isinstance(asked[-1].space, pc.Points) and asked[-1].total == 1
+
+
+def test_a_mistake_is_a_sentence_and_nothing_can_be_started(store: Store) -> None:
+    app = opened()
+    app.session_state["tradeoffs/draft"] = {"values:given:prune.schedule.final": ["0.5", "much"]}
+    app.run()
+    assert any("must be a number or a range" in e.value and "much" in e.value for e in app.error)
+    assert app.button("tradeoffs/start").disabled
+
+
+def test_early_stopping_is_part_of_the_sweep_but_not_with_two_objectives(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[pc.Sweep] = []
+    monkeypatch.setattr(tradeoffs_cost.estimates, "ask", lambda sweep: asked.append(sweep) or COST)
+    app = opened()
+    app.toggle("tradeoffs/form/halving").set_value(True).run()
+    assert asked[-1].halving == pc.Halving(min_steps=100, factor=3)
+    app.session_state["tradeoffs/draft"] = {"kind": "search", "halving": True}
+    app.run()
+    assert asked[-1].halving is None and not app.error
+    assert app.toggle("tradeoffs/form/halving").disabled
+
+
+def test_one_like_it_fills_the_forms(store: Store, finished: str) -> None:
+    app = page(sweep=finished)
+    app.button("tradeoffs/copy").click().run()
+    assert app.session_state["tradeoffs/open"] is True
+    assert app.session_state["tradeoffs/draft"]["paths"] == list(SWEEP.space.paths)
+    assert "MLP on Digits" in said(app)
+
+
+# --- fields -----------------------------------------------------------------------------------------------------------
+def test_every_dotted_number_and_choice_can_be_swept() -> None:
+    fields = fields_of(BASE)
+    leaves = {p for p, v in BASE.flat().items() if isinstance(v, int | float) and p != "start"}
+    assert leaves <= set(fields)
+    assert {"clip", "prune.criterion", "model", "data", "prune.scope", "train.optimizer"} <= set(fields)
+    assert "prune.layer_sparsity.fc1" in fields or any(p.startswith("prune.layer_sparsity.") for p in fields)
+    for path, field in fields.items():  # what stands there when a field is added can be read
+        assert field.values(field.first(drawn=False)), path
+        assert field.drawn(field.first(drawn=True)) is not None, path
+
+
+def test_values_and_ranges_are_read() -> None:
+    fields = fields_of(BASE)
+    final, seed, lr, clip = (fields[p] for p in ("prune.schedule.final", "train.seed", "train.lr", "clip"))
+    assert final.values(["0.5", "0,9", "0.5"]) == [0.5, 0.9]
+    assert final.values(["0.1..0.9:3"]) == [0.1, 0.5, 0.9]
+    assert seed.values(["0..3", "7"]) == [0, 1, 2, 3, 7]
+    assert lr.values(["0.001..0.1:3"]) == [0.001, 0.01, 0.1]  # a logarithmic field: equal ratios
+    assert lr.drawn(["0.001..0.1"]) == pc.Uniform(low=0.001, high=0.1, log=True)
+    assert final.drawn(["0.5", "0.9"]) == pc.Choice(values=(0.5, 0.9))
+    assert clip.values(["none", "value"]) == [None, BASE.clip]
+    for texts, why in ((["x"], "a number or a range"), (["0.5..0.9"], "whole numbers"), ([], "at least one")):
+        with pytest.raises(ConfigError, match=why):
+            seed.values(texts)
+
+
+# --- to take away -----------------------------------------------------------------------------------------------------
+def test_the_sweep_is_written_as_python_that_makes_it_again() -> None:
+    made: Callable[[str], Any] = lambda text: eval(text, {"pc": pc})  # noqa: E731
+    for sweep in (SWEEP, tradeoffs_read.sample().sweep, SWEEP.replace(halving=pc.Halving())):
+        text = code(sweep)
+        assert text.startswith("pc.Sweep(\n") and made(text).to_json() == sweep.to_json()
+
+
+def test_the_notebook_runs_without_the_app(store: Store, finished: str) -> None:
+    view = tradeoffs_read.view(finished)
+    cells = json.loads(notebook(view, "kept_bytes"))["cells"]
+    names: dict[str, Any] = {}
+    for cell in cells:
+        if cell["cell_type"] == "code":
+            exec("".join(cell["source"]), names)
+    assert names["sweep"].to_json() == SWEEP.to_json()
+    assert names["results"]["run"].tolist() == view.raw["run"].tolist(), "read, not run again"
+    assert names["data"].cost == "kept_bytes" and len(names["data"].points) == 4
+
+
+def test_names_are_those_that_people_read(store: Store, finished: str) -> None:
+    view = tradeoffs_read.view(finished)
+    assert titles_of(view)["prune.schedule.final"] == "sparsity"
+    assert set(view.results["prune"]) == {"magnitude", "random"} == set(view.raw["prune"])
+    swept = tradeoffs_read.dressed(pd.DataFrame({"clip": ["value 0.01", None, "value 0.001"]}))
+    assert swept["clip"].tolist()[0] == "by value 0.01" and pd.isna(swept["clip"].iloc[1])
