@@ -19,6 +19,7 @@ from pathlib import Path
 
 import dask
 import psutil
+import torch
 from distributed import Nanny, Security
 from distributed.utils import get_mp_context
 from filelock import FileLock, Timeout
@@ -61,6 +62,11 @@ CONFIG = {
 log = logging.getLogger("prune_core.jobs")
 
 
+def resources(role: str, gpus: int) -> dict[str, float]:
+    """What a worker declares: all that train share the GPUs of this machine, where there are any."""
+    return {role: 1, "GPU": 1} if role == "train" and gpus else {role: 1}
+
+
 async def serve(where: place.Place, store: str, workers: int, idle_s: float) -> None:
     """Run the engine until it is told to end or nobody has needed it for ``idle_s`` seconds."""
     over = asyncio.Event()
@@ -72,6 +78,7 @@ async def serve(where: place.Place, store: str, workers: int, idle_s: float) -> 
     async with QuietScheduler(
         host=HOST, port=0, protocol="tls", dashboard=False, security=security, plugins=[supervisor]
     ) as scheduler:
+        gpus = torch.cuda.device_count()
         roles = [(f"train-{i}", "train") for i in range(1, workers + 1)] + [("preview", "preview")]
         nannies = [
             Nanny(
@@ -80,13 +87,14 @@ async def serve(where: place.Place, store: str, workers: int, idle_s: float) -> 
                 host=HOST,
                 nthreads=1,
                 memory_limit=0,
-                resources={role: 1},
+                resources=resources(role, gpus),
+                env={"CUDA_VISIBLE_DEVICES": str(i % gpus)} if gpus > 1 else None,
                 preload=["prune_core.jobs.worker"],
                 worker_class=QuietWorker,
                 security=security,
                 local_directory=str(where.home / "scratch"),
             )
-            for name, role in roles
+            for i, (name, role) in enumerate(roles)
         ]
         try:
             await asyncio.gather(*nannies)

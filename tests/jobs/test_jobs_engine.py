@@ -13,6 +13,7 @@ from lab_test_tools import engine_pid, family, until
 
 import prune_core as pc
 from prune_core.jobs import Lab, place
+from prune_core.jobs.engine import resources
 from prune_core.jobs.local import ENVIRONMENT
 from prune_core.jobs.place import Place
 
@@ -123,3 +124,8 @@ def test_the_environments_number_of_workers_is_checked(home, monkeypatch):
 def test_a_cluster_that_is_not_there_is_a_sentence(home):
     with pytest.raises(pc.EngineError, match=r"No Dask scheduler could be reached at tcp://127\.0\.0\.1:1"):
         Lab(scheduler="tcp://127.0.0.1:1").attach()
+
+
+def test_workers_declare_a_gpu_where_there_is_one():
+    assert [resources("train", gpus) for gpus in (0, 1, 4)] == [{"train": 1}, *[{"train": 1, "GPU": 1}] * 2]
+    assert resources("preview", 4) == {"preview": 1}
