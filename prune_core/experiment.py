@@ -244,14 +244,19 @@ class Experiment(Settings):
     @classmethod
     def from_yaml(cls, text: str | Path) -> Experiment:
         """The experiment in a YAML text or file. Raises ConfigError where it is not one."""
-        if isinstance(text, Path):
-            if not text.is_file():
-                raise ConfigError(f"There is no file {text}.")
-            text = text.read_text(encoding="utf-8")
-        try:
-            return cls.from_dict(yaml.safe_load(text))
-        except yaml.YAMLError as error:
-            raise ConfigError(f"This is not YAML: {' '.join(str(error).split())}.") from None
+        return cls.from_dict(read_yaml(text))
+
+
+def read_yaml(text: str | Path) -> Any:
+    """The plain values in a YAML text or file, which JSON is too. Raises ConfigError where it is neither."""
+    if isinstance(text, Path):
+        if not text.is_file():
+            raise ConfigError(f"There is no file {text}.")
+        text = text.read_text(encoding="utf-8")
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"This is not YAML: {' '.join(str(error).split())}.") from None
 
 
 class _Leaf:

@@ -133,14 +133,16 @@ def choose_port(host: str, wanted: int | None) -> int:
 def options(host: str, port: int) -> dict[str, object]:
     """Streamlit's options; the rest stands in .streamlit/config.toml.
 
-    Behind loopback only the machine's own names may open a websocket, so that no foreign site can (DNS rebinding).
+    Behind loopback only the machine's own names may open a websocket, so that no foreign site can (DNS rebinding), and
+    those in PRUNE_LAB_HOSTS, by which people reach a proxy. Elsewhere any name may where none is given.
     """
+    named = [name.strip() for name in os.environ.get("PRUNE_LAB_HOSTS", "").split(",") if name.strip()]
     return {
         "server.address": host,
         "server.port": port,
         "server.headless": True,
         "logger.hideWelcomeMessage": True,
-        "server.allowedHosts": list(LOOPBACK) if host in LOOPBACK else [],
+        "server.allowedHosts": [*LOOPBACK, *named] if host in LOOPBACK or named else [],
     }
 
 

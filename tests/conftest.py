@@ -101,6 +101,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("mnist")
         if "chromium" in fixtures:
             item.add_marker("browser")
+        # a file stays in one process, where fixtures of a module are made once; those with the one engine, together
+        item.add_marker(pytest.mark.xdist_group("engine" if "started" in fixtures else str(item.path)))
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -30,9 +30,10 @@ class TlsCluster:
         """Start a worker; ``script`` is run in its process before."""
         start = f"import sys\n{script}\nfrom distributed.cli.dask_worker import main\nmain()"
         command = [sys.executable, "-c", start, self.address, "--name", name, "--resources", resources]
-        command += ["--nthreads", "1", "--memory-limit", "0", "--host", HOST, "--no-nanny"]
+        command += ["--nthreads", "1", "--memory-limit", "0", "--host", HOST]
         command += ["--worker-class", "prune_core.jobs.quiet.QuietWorker"]
-        command += [] if script else ["--preload", "prune_core.jobs.worker"]  # which takes its time
+        # a process of a nanny's would know nothing of the script; and to import all beforehand takes its time
+        command += ["--no-nanny"] if script else ["--preload", "prune_core.jobs.worker"]
         command += ["--local-directory", str(self.folder)]
         self.stack.enter_context(
             leashed(command, self.folder / f"{name}.log", "KILL", cwd=self.folder, env=self.environment)

@@ -154,6 +154,13 @@ def postgres_programs() -> Path | None:
     return max((path.parent for path in versions), key=lambda path: int(path.parent.name), default=None)
 
 
+# --- nginx -----------------------------------------------------------------------------------------------------------
+def nginx_program() -> str:
+    """The path of nginx; Debian keeps it where not everybody looks."""
+    found = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+    return found or missing("nginx", "nginx-light")
+
+
 # --- S3 --------------------------------------------------------------------------------------------------------------
 @pytest.fixture(scope="session")
 def s3() -> Iterator[str]:

@@ -12,7 +12,7 @@ import yaml
 from pydantic import PrivateAttr, field_validator, model_validator
 
 from prune_core.errors import ConfigError
-from prune_core.experiment import Experiment
+from prune_core.experiment import Experiment, read_yaml
 from prune_core.settings import Settings, setting
 from prune_core.sweeping.search import Search
 from prune_core.sweeping.space import Changes, Space, as_space
@@ -119,14 +119,7 @@ class Sweep(Settings):
     @classmethod
     def from_yaml(cls, text: str | Path) -> Sweep:
         """The sweep in a YAML text or file; ``grid: {field: [values]}`` may stand for ``space``."""
-        if isinstance(text, Path):
-            if not text.is_file():
-                raise ConfigError(f"There is no file {text}.")
-            text = text.read_text(encoding="utf-8")
-        try:
-            return cls.from_dict(yaml.safe_load(text))
-        except yaml.YAMLError as error:
-            raise ConfigError(f"This is not YAML: {' '.join(str(error).split())}.") from None
+        return cls.from_dict(read_yaml(text))
 
     @classmethod
     def from_dict(cls, values: Any) -> Sweep:

@@ -60,8 +60,9 @@ def served(home: Path, *arguments: str, **variables: str) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PRUNE_LAB_HOME": str(home), **variables}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PRUNE_LAB_HOME": str(home)}
     environment.pop("PRUNE_LAB_STORE", None)
+    environment |= variables
     log = home / "server.log"
     command = [sys.executable, "-m", "prune_ui", "--port", str(port), *arguments]
     with log.open("w") as out:

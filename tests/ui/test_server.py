@@ -58,6 +58,13 @@ def test_only_this_machines_names_may_open_a_websocket_on_loopback() -> None:
     assert server.options("0.0.0.0", 1)["server.allowedHosts"] == []
 
 
+def test_a_proxys_names_are_let_in_when_they_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRUNE_LAB_HOSTS", "lab.example.org, *.school.example,")
+    here = ["127.0.0.1", "localhost", "::1"]
+    for host in ("127.0.0.1", "0.0.0.0"):  # where names are given, no other one will do
+        assert server.options(host, 1)["server.allowedHosts"] == [*here, "lab.example.org", "*.school.example"]
+
+
 def ask(app: Any, path: str, accept: str = "") -> tuple[dict[str, str], bytes]:
     """GET without a network: the answer's headers and body."""
     scope = {
