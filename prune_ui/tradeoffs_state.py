@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -25,6 +26,8 @@ FILTERS: Key[dict[str, Span]] = Key("tradeoffs/filters", {})
 OPEN: Key[bool] = Key("tradeoffs/open", False)  # the form
 SAID: Key[str] = Key("tradeoffs/said", "")
 DONE: Key[str] = Key("tradeoffs/done", "")
+STARTED: Key[tuple[str, float]] = Key("tradeoffs/started", ("", 0.0))  # what was started last, and when
+TWICE_S = 10.0
 AGAIN: Key[bool] = Key("tradeoffs/again", False)  # a fragment changed something outside itself
 
 
@@ -94,7 +97,11 @@ def act(action: Callable[[], object], done: str = "") -> bool:
 
 # --- a sweep ----------------------------------------------------------------------------------------------------------
 def start(sweep: Sweep, name: str, estimate: Estimate | None) -> None:
-    """Begin a sweep and show it."""
+    """Begin a sweep and show it; a second click on the same, before the page has answered the first, does nothing."""
+    text, at = STARTED.get()
+    if text == sweep.to_json() and time.monotonic() - at < TWICE_S:
+        return
+    STARTED.set((sweep.to_json(), time.monotonic()))
 
     def begin() -> None:
         handle = session.lab().sweep(
@@ -104,7 +111,8 @@ def start(sweep: Sweep, name: str, estimate: Estimate | None) -> None:
         OPEN.set(False)
         listing(now=True)
 
-    act(begin)
+    if not act(begin):
+        STARTED.pop()
 
 
 def steer(sweep_id: str, what: str) -> None:

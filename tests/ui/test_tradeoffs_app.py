@@ -194,6 +194,10 @@ def test_the_form_says_what_it_will_cost_and_starts(store: Store, monkeypatch: p
     assert (record.name, record.owner, record.total, record.status) == ("my question", "me", 36, "running")
     assert "0 of 36 runs" in "".join(str(p.proto) for p in app.get("progress")) + said(app)
     assert app.session_state["tradeoffs/open"] is False
+    app.session_state["tradeoffs/open"] = True
+    app.run()
+    app.button("tradeoffs/start").click().run()  # somebody who clicks twice
+    assert len(Sweeps(store).list()) == 1
 
 
 def test_each_way_to_combine_makes_its_space(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,6 +67,7 @@ def test_a_sweep_is_started_watched_and_stopped(visit: Any, server: Any) -> None
     page.wait_for_url(re.compile(r"[?&]sweep=s\w+"))
     sweep_id = re.search(r"sweep=(s\w+)", page.url)[1]  # type: ignore[index]
     until(page, lambda: Sweeps(store).record(sweep_id).done >= 1, "one run done")
+    assert [one.id for one in Sweeps(store).list()] == [sweep_id]
     page.get_by_role("button", name="Stop").click()
     page.get_by_role("button", name="Go on").wait_for()
     assert Sweeps(store).record(sweep_id).status == "stopped"
