@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 # Before anything imports the engine: no test may touch the person's own runs, and no number may depend on the machine.
 _SCRATCH = tempfile.mkdtemp(prefix="prune-lab-tests-")
@@ -21,6 +22,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import hypothesis  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
+from xdist.scheduler import LoadScopeScheduling  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(Path(__file__).parent))  # tests import lab_services by its name
@@ -101,8 +103,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("mnist")
         if "chromium" in fixtures:
             item.add_marker("browser")
-        # a file stays in one process, where fixtures of a module are made once; those with the one engine, together
-        item.add_marker(pytest.mark.xdist_group("engine" if "started" in fixtures else str(item.path)))
+
+
+class ByFile(LoadScopeScheduling):
+    """A file stays in one process, where fixtures of a module are made once; those with the one engine, together.
+
+    By node ids: the groups of xdist 3.8 are lost on the way with pytest 9.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "tests/jobs" if file.startswith("tests/jobs/") else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling | None:
+    return ByFile(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -75,6 +75,15 @@ def ready(answers: Callable[[], object], log: Path, timeout: float = START_S) ->
         time.sleep(0.05)
 
 
+def until(condition: Callable[[], object], what: str, timeout: float = 60.0) -> None:
+    """Wait for ``condition``; fails with ``what`` where it never comes."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"in {timeout:g} s it never came to this: {what}")
+        time.sleep(0.02)
+
+
 def listens(port: int) -> Callable[[], bool]:
     """Whether somebody answers at ``port``."""
 

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
-import pytest
+from lab_services import until
 
 from prune_core.jobs.place import Place
 
-
-def until(condition: Callable[[], object], what: str, timeout: float = 60.0) -> None:
-    """Wait for ``condition``; fails with ``what`` where it never comes."""
-    deadline = time.monotonic() + timeout
-    while not condition():
-        if time.monotonic() > deadline:
-            pytest.fail(f"in {timeout:g} s it never came to this: {what}")
-        time.sleep(0.02)
+__all__ = ["engine_pid", "family", "until"]
 
 
 def engine_pid(home: Path) -> int:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import psutil
 import pytest
 from lab_services import Postgres
-from lab_test_tools import engine_pid, family
 
 import prune_core as pc
 from prune_core.jobs import Lab
+from prune_core.jobs.place import Place
 
 pytestmark = pytest.mark.slow
 
@@ -23,7 +24,8 @@ def test_a_whole_run_on_postgresql(postgres: Postgres, home: Path) -> None:
             whole = pc.run(exp, progress=False)
             assert handle.history()["loss"].tolist() == whole.history["loss"].astype("float32").tolist()
             assert handle.record.accuracy == whole.accuracy
-            seen = [" ".join(process.cmdline()) for process in family(engine_pid(home))]
+            engine = psutil.Process(Place(home).read().pid)
+            seen = [" ".join(process.cmdline()) for process in (engine, *engine.children(recursive=True))]
             assert len(seen) > 2
             assert not [line for line in seen if postgres.password in line]
             assert postgres.password not in (home / "engine.log").read_text()

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 from lab_cluster import TlsCluster, make_certificates, tls_cluster
-from lab_test_tools import until
+from lab_services import until
 
 import prune_core as pc
 from prune_core.jobs import Lab, cluster
