@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -66,10 +67,9 @@ def store(home: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
 def finished(home: Path, ran: tuple[Path, dict[str, str]], store: Store) -> str:
     """A sweep of one's own that has been run, and the same of somebody else."""
     store.close()
-    for path in home.glob("lab.db*"):
-        path.unlink()
-    for path in ran[0].glob("lab.db*"):
-        shutil.copy(path, home)
+    # by SQLite itself: what it has not yet moved from its log into the file would be missing from a copy of files
+    with closing(sqlite3.connect(ran[0] / "lab.db")) as there, closing(sqlite3.connect(home / "lab.db")) as here:
+        there.backup(here)
     return ran[1]["me"]
 
 
