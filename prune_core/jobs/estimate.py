@@ -54,8 +54,8 @@ def estimate(sweep: Sweep, known: Callable[[Iterable[str]], set[str]], timer: Ti
         steps = sweep.total * sweep.experiment.train.steps
         return Estimate(sweep.total, 0, 0, steps, 0, sweep.total * seconds / min(workers, sweep.total), workers, 1)
     found = {member.place: member for member in sweep.members()}
-    rows = member_rows(sweep, known)
-    there = known([row["digest"] for row in rows])
+    there = known([member.experiment.digest for member in found.values()])
+    rows = member_rows(sweep, lambda _: there)
     spared = {row["place"]: row["until"] for row in rows if row["until"] is not None}
     todo: dict[str, tuple[Experiment, int]] = {}  # by digest: equal members are one run
     for row in rows:

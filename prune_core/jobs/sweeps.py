@@ -17,7 +17,7 @@ WAKE_S = 2.0  # how often whoever waits looks whether there still is an engine
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a sweep is. ``seconds_left`` is None before the first member is done, and when nothing is left."""
+    """How far a sweep is. ``seconds_left`` is by the estimate until two are done; None when none is left."""
 
     done: int
     total: int

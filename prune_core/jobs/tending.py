@@ -118,14 +118,14 @@ class Tender:
         if halver is None:
             halver = self._halvers[record.id] = Halver(sweep.halving)
             for place, run_id in self.sweeps.begun(record.id):
-                halver.see(place, self._looks(run_id, record))
+                halver.see(place, self._looks(run_id))
         for one in given:
             if one.place < 0 or one.note or one.status not in ("running", "paused") or one.origin != "run":
                 continue
-            if why := halver.see(one.place, self._looks(one.run_id, record)):
+            if why := halver.see(one.place, self._looks(one.run_id)):
                 self.sweeps.say(record.id, one.place, one.run_id, why)
 
-    def _looks(self, run_id: str, record: SweepRecord) -> list[tuple[int, float]]:
+    def _looks(self, run_id: str) -> list[tuple[int, float]]:
         """What a run came to in mid-training: steps and accuracies."""
         looks: pd.DataFrame = self.sweeps.store.evals(run_id)
         return [(int(step), float(accuracy)) for step, accuracy in zip(looks["step"], looks["accuracy"], strict=True)]

@@ -15,7 +15,7 @@ from prune_core.errors import RunNotFoundError
 from prune_core.experiment import Experiment
 from prune_core.sweeping import plain, words
 from prune_core.tracking import schema, writing
-from prune_core.tracking.records import LAB
+from prune_core.tracking.records import LAB, RunRecord
 from prune_core.tracking.store import Store
 from prune_core.tracking.sweep_records import SweepRecord, sweep_of
 
@@ -82,8 +82,9 @@ class Giver:
             record = self.store._run(connection, run_id)
             if record.status != "failed":
                 return False
-            writing.requeue(connection, record)
             at = (members.c.sweep_id == sweep_id, members.c.place == place)
+            until = connection.execute(select(members.c.until).where(*at)).scalar()
+            self._requeue(connection, record, until)
             connection.execute(update(members).where(*at).values(tries=members.c.tries + 1))
             return True
 
@@ -194,7 +195,7 @@ class Giver:
         if found is not None:
             given = {"run_id": found.id, "origin": "reused", "state": "done" if found.status in DONE else "given"}
         elif row.run_id is not None and (old := self._old(connection, row.run_id)):
-            writing.requeue(connection, old)
+            self._requeue(connection, old, row.until)
             given = {"state": "given", "origin": "run"}
         else:
             count = select(func.count()).where(members.c.sweep_id == record.id, members.c.trunk == place)
@@ -202,11 +203,19 @@ class Giver:
             named = shared if row.until is not None else words(json.loads(row.changes))
             new = {**values, "id": run_id, "created": time.time(), "name": writing.clean(named, 120)}
             connection.execute(insert(runs).values(new))
-            if row.until is not None:
-                self._tell(connection, run_id, "stop", f"{LAB}shared training", float(row.until))
+            self._stop_after(connection, run_id, row.until)
             given = {"run_id": run_id, "origin": "run", "state": "given"}
         connection.execute(update(members).where(*at).values(given))
         return str(given.get("run_id") or row.run_id)
+
+    def _requeue(self, connection: Connection, record: RunRecord, until: int | None) -> None:
+        """Have a run wait again; what it was told is gone then, so shared training is told anew where it ends."""
+        writing.requeue(connection, record)
+        self._stop_after(connection, record.id, until)
+
+    def _stop_after(self, connection: Connection, run_id: str, until: int | None) -> None:
+        if until is not None:
+            self._tell(connection, run_id, "stop", f"{LAB}shared training", float(until))
 
     def _same(self, connection: Connection, digest: str, own: str | None) -> Row[Any, Any] | None:
         """A run of the same experiment as it says that is finished, or, of another's making, on its way."""
@@ -217,7 +226,7 @@ class Giver:
         ordered = query.order_by(runs.c.status.in_(DONE).desc(), (runs.c.id == own).desc(), runs.c.id)
         return connection.execute(ordered.limit(1)).first()
 
-    def _old(self, connection: Connection, run_id: str) -> Any:
+    def _old(self, connection: Connection, run_id: str) -> RunRecord | None:
         try:
             record = self.store._run(connection, run_id)
         except RunNotFoundError:  # purged meanwhile

@@ -77,6 +77,16 @@ def test_shared_training_runs_first_and_members_begin_with_it(sweeps, asked):
     }  # fmt: skip
 
 
+def test_shared_training_that_is_queued_again_still_ends_where_it_is_to(sweeps, asked):
+    sweep_id = sweeps.create(asked)
+    run_id = give_next(sweeps, sweep_id)[0]
+    assert sweeps.store.claim(run_id, "token", "a worker")
+    sweeps.store.fail(run_id, "failed", "its process died")
+    assert sweeps.again(sweep_id, sweeps.given(sweep_id)[0].place, run_id)
+    assert execute(sweeps.store, run_id) == "stopped"
+    assert sweeps.store.run(run_id).step == 39
+
+
 def test_without_its_shared_state_a_member_does_it_all_and_comes_to_the_same(sweeps, asked):
     sweep_id = sweeps.create(asked)
     for run_id in give_next(sweeps, sweep_id, 2):
