@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from prune_core.errors import LabError
+from prune_core.errors import LabError, StoreUnavailableError
 from prune_core.figures.parallel_axes import Axis, Span
 from prune_core.jobs import Estimate
 from prune_core.sweeping import Sweep
@@ -47,7 +47,7 @@ def keep_link(shown: View) -> None:
     """Make the URL say what is shown; nothing while that is what everybody sees first."""
     by = BY.get()
     params = {
-        "sweep": "" if shown.sample else shown.id,
+        "sweep": shown.id if not shown.sample else wanted if (wanted := SWEEP.get()) != SAMPLE else "",
         "x": "" if COST.get() == "sparsity" else COST.get(),
         "point": PICKED.get(),
         "lines": "" if by is None else ",".join(by),
@@ -63,6 +63,9 @@ def shown() -> View:
         wanted = next((one.id for one in listing() if one.owner == owner), SAMPLE)
     try:
         return view(wanted)
+    except StoreUnavailableError as error:  # it may come back: the sweep stays chosen
+        SAID.set(str(error))
+        return sample()
     except LabError as error:
         SAID.set(str(error))
         SWEEP.set(SAMPLE)

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable
 
-from prune_core.errors import LabError, RunNotFoundError
+from prune_core.errors import LabError, RunNotFoundError, StoreUnavailableError
 from prune_core.events import InterventionField
 from prune_core.experiment import Experiment
 from prune_ui import cache, session
@@ -49,7 +49,10 @@ def keep_link(form: Form[Experiment], first: dict[str, str]) -> None:
 
 
 def shown_run() -> LiveRun | None:
-    """The run on the page: the chosen one, else the sample; None where there is neither. Says so where one is gone."""
+    """The run on the page: the chosen one, else the sample; None where there is neither. Says so where one is gone.
+
+    None also while the store does not answer; then ``away`` is true, and asking again later may give the run.
+    """
     run_id = SHOWN.get()
     if run_id == NOTHING:
         return None
@@ -58,6 +61,9 @@ def shown_run() -> LiveRun | None:
             return _readable(feed().get(run_id))
         except RunNotFoundError:
             SAID.set(f"There is no run {run_id[:32]} in this lab; it may have been deleted. This is the sample run.")
+        except StoreUnavailableError as error:  # busy or away: the run stays in the link, and is looked for again
+            SAID.set(str(error))
+            return None
         except LabError as error:
             SAID.set(str(error))
         SHOWN.set("")
@@ -67,6 +73,11 @@ def shown_run() -> LiveRun | None:
         except LabError as error:
             SAID.set(str(error))
     return None
+
+
+def away(run: LiveRun | None) -> bool:
+    """Whether a run was chosen that could not be read just now."""
+    return run is None and SHOWN.get() not in ("", NOTHING)
 
 
 def _readable(run: LiveRun) -> LiveRun:

@@ -24,6 +24,7 @@ TICK_S = 0.5
 PATIENCE_S = 0.6  # for the first point after a click
 YOUNG_TICK_S = 0.2  # until the first point: somebody has just clicked and waits for it
 YOUNG_S = 8.0  # a run that has no point by then waits for something: a worker, or its data
+AWAY_TICK_S = 2.0  # while the store cannot be read
 LAYER = "train/layer"
 
 
@@ -51,6 +52,8 @@ def _first_point(run: LiveRun) -> LiveRun:
 
 def _tick(run: LiveRun | None) -> float | None:
     """Seconds between two looks at the run; None where nothing will change."""
+    if actions.away(run):
+        return AWAY_TICK_S
     if run is None or not run.active:
         return None
     young = not len(run.history) and time.time() - run.record.created < YOUNG_S

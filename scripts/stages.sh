@@ -15,20 +15,27 @@ stage() {  # stage NAME COMMAND...
   note $status $((SECONDS - began)) "$name"
 }
 
+beside_names=() beside_logs=() beside_processes=()
+
 beside() {  # beside NAME COMMAND...: the same beside the stages that follow, until `joined` shows what it said
-  beside_name=$1 beside_log=$(mktemp)
+  local log
+  log=$(mktemp)
+  beside_names+=("$1") beside_logs+=("$log")
   shift
-  ( status=0; SECONDS=0; "$@" >"$beside_log" 2>&1 || status=$?; echo $SECONDS >"$beside_log.s"; exit $status ) &
-  beside_process=$!
+  ( status=0; SECONDS=0; "$@" >"$log" 2>&1 || status=$?; echo $SECONDS >"$log.s"; exit $status ) &
+  beside_processes+=($!)
 }
 
-joined() {  # wait for what runs beside
-  local status=0
-  wait "$beside_process" || status=$?
-  echo; echo "--- $beside_name"
-  cat "$beside_log"
-  note $status "$(cat "$beside_log.s")" "$beside_name, beside the one above"
-  rm -f "$beside_log" "$beside_log.s"
+joined() {  # wait for all that runs beside
+  local i status log
+  for i in "${!beside_processes[@]}"; do
+    status=0 log=${beside_logs[$i]}
+    wait "${beside_processes[$i]}" || status=$?
+    echo; echo "--- ${beside_names[$i]}"
+    cat "$log"
+    note $status "$(cat "$log.s")" "${beside_names[$i]}, beside the others"
+    rm -f "$log" "$log.s"
+  done
 }
 
 finish() {  # the table, and the exit status

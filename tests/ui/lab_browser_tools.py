@@ -26,6 +26,20 @@ def drawn(page: Any, least: int = 1) -> None:
     page.wait_for_function(_DRAWN, arg=least)
 
 
+def shown(page: Any, locator: Any) -> None:
+    """Scroll to ``locator`` as often as it takes: a rerun may put another element in its place meanwhile."""
+    from playwright.sync_api import Error  # not everybody has it
+
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return locator.scroll_into_view_if_needed(timeout=5_000)
+        except Error:
+            if time.monotonic() > deadline:
+                raise
+            page.wait_for_timeout(50)
+
+
 def fits(page: Any) -> None:
     """Wait until nothing is wider than the window; a page that was just resized takes a moment."""
     page.wait_for_function("() => document.documentElement.scrollWidth <= window.innerWidth")

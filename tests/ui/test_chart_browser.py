@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lab_browser_tools import drawn, fits, until
+from lab_browser_tools import drawn, fits, shown, until
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 Image = pytest.importorskip("PIL.Image", reason="pillow is not installed")
@@ -138,7 +138,7 @@ def test_hover_label_survives_updates(page: Any) -> None:
 def test_drag_and_keys_return_the_value(page: Any) -> None:
     chart = page.locator(".lab-chart").last
     grip = chart.get_by_role("slider")
-    grip.scroll_into_view_if_needed()
+    shown(page, grip)
     box = grip.bounding_box()
     pixel = page.evaluate(
         """() => {
@@ -163,7 +163,7 @@ def test_drag_and_keys_return_the_value(page: Any) -> None:
 
 def test_click_on_a_bar_is_reported(page: Any) -> None:
     chart = page.locator(".lab-chart").last
-    chart.scroll_into_view_if_needed()
+    shown(page, chart)
     plot = chart.locator(".nsewdrag").bounding_box()
     page.mouse.click(plot["x"] + plot["width"] * 0.52, plot["y"] + plot["height"] * 0.9)
     page.wait_for_function("() => document.body.innerText.includes('event select')")

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from lab_browser_tools import PATIENCE_S, drawn, fits, until
+from lab_browser_tools import PATIENCE_S, drawn, fits, shown, until
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.browser
@@ -177,5 +177,5 @@ def test_the_sensitivity_of_each_layer_fills_in_and_stays(visit: Any, shot: Any)
     shot(page, "prune-sensitivity")
     page.get_by_role("link", name="Runs").click()
     page.get_by_role("link", name="Prune").click()
-    page.get_by_role("button", name="Table (CSV)").scroll_into_view_if_needed()  # charts are drawn where they are seen
+    shown(page, page.get_by_role("button", name="Table (CSV)"))  # charts are drawn where they are seen
     page.wait_for_function(f"() => {measured}.length === 32", timeout=60_000)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lab_browser_tools import PATIENCE_S, drawn, fits
+from lab_browser_tools import PATIENCE_S, drawn, fits, shown
 
 import prune_core as pc
 from prune_core.events import EvalEvent
@@ -121,7 +121,7 @@ def test_a_live_comparison_keeps_its_place(visit: Any, server: Any, shot: Any) -
         page.get_by_text("2 runs compared").wait_for()
         ready(page)
         chart = page.locator(".lab-gd").first
-        chart.scroll_into_view_if_needed()
+        shown(page, chart)
         box = chart.locator(".nsewdrag").first.bounding_box()
         page.mouse.move(box["x"] + 40, box["y"] + 30)
         page.mouse.down()

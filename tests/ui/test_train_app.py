@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from prune_core.data import Digits
+from prune_core.errors import StoreUnavailableError
 from prune_core.experiment import Experiment
+from prune_core.models import SmallCNN
 from prune_core.tracking import Store
 from prune_ui import session, train_charts
 from prune_ui.live import LiveRun, feed
@@ -146,6 +149,20 @@ def test_a_run_that_is_gone_is_said_and_the_sample_shown(page: AppTest) -> None:
     assert not page.exception
     assert "There is no run" in texts(page)
     assert page.metric[0].value != "–"
+
+
+def test_a_store_that_is_away_for_a_moment_loses_no_run(page: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = Store().create(Experiment(data=Digits(), model=SmallCNN()))
+    page.query_params["run"] = chosen
+    sample = [m.value for m in AppTest.from_file(APP, default_timeout=60).run().metric]
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "live", lambda *a, **k: (_ for _ in ()).throw(StoreUnavailableError("The store is busy.")))
+        page.run()
+        assert not page.exception and "The store is busy" in texts(page)
+    page.run()
+    assert "The store is busy" not in texts(page)
+    assert page.session_state[SHOWN.name] == chosen
+    assert [m.value for m in page.metric] != sample, "it is the run that is shown"
 
 
 def test_data_that_is_not_there_ends_with_a_sentence(
