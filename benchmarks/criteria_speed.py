@@ -192,6 +192,8 @@ def plain_scores(name: str, w: Tensor) -> Tensor:
         scores = torch.empty_like(rising)
         scores[order] = rising / rising.flip(0).cumsum(0).flip(0)
         return scores.view(w.shape)
+    if name == "l2_norm":
+        return w.double().square()
     assert name == "movement", f"no peer is written for {name}"
     return w
 
