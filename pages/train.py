@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from prune_ui import train_actions, train_form, train_view
+from prune_ui import take_away, train_actions, train_form, train_view
 
 form = train_form.train_form()
 first = train_form.first_link()
@@ -15,4 +15,5 @@ with st.sidebar:
 for sentence in problems:
     st.warning(sentence, icon=":material/link_off:")
 train_view.show()
+take_away.code(form.value, key="train/code")
 train_actions.keep_link(form, first)

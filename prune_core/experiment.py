@@ -14,13 +14,14 @@ from typing import Any, Literal
 import yaml
 from pydantic import model_validator
 
+from prune_core import display
 from prune_core.clipping import ClipStrategy
 from prune_core.data import DataSource
 from prune_core.errors import ConfigError, UnknownNameError
 from prune_core.models import ModelSource
 from prune_core.pruning import Pruning
 from prune_core.registry import Registered
-from prune_core.settings import Settings, setting
+from prune_core.settings import Settings, brief, read_yaml, setting
 
 SCHEMA = 1  # part of every digest: raise it when a field's meaning changes
 
@@ -192,6 +193,11 @@ class Experiment(Settings):
         assert isinstance(changed, Experiment)
         return changed
 
+    def _repr_html_(self) -> str:
+        """In a notebook: a row a part, with the settings that are not the usual ones."""
+        rows = [(name, brief(getattr(self, name))) for name in type(self).model_fields]
+        return display.table("Experiment", rows, f"digest {self.digest}")
+
     def flat(self) -> dict[str, Any]:
         """Every leaf by its dotted path; a strategy's own path holds its name, an absent part's holds None."""
         return dict(_leaves(self, ""))
@@ -245,18 +251,6 @@ class Experiment(Settings):
     def from_yaml(cls, text: str | Path) -> Experiment:
         """The experiment in a YAML text or file. Raises ConfigError where it is not one."""
         return cls.from_dict(read_yaml(text))
-
-
-def read_yaml(text: str | Path) -> Any:
-    """The plain values in a YAML text or file, which JSON is too. Raises ConfigError where it is neither."""
-    if isinstance(text, Path):
-        if not text.is_file():
-            raise ConfigError(f"There is no file {text}.")
-        text = text.read_text(encoding="utf-8")
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"This is not YAML: {' '.join(str(error).split())}.") from None
 
 
 class _Leaf:

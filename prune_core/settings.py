@@ -9,8 +9,10 @@ import math
 import types
 import typing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
@@ -198,3 +200,28 @@ class Strategy(Settings):
     """
 
     kind: ClassVar[str] = ""
+
+
+def brief(value: object) -> str:
+    """A value as its name and those of its settings that differ from their defaults, nested ones too."""
+    if not isinstance(value, Settings):
+        return str(value)
+    fields = type(value).model_fields
+    changed = [
+        f"{name}={brief(getattr(value, name))}"
+        for name in fields
+        if getattr(value, name) != fields[name].get_default(call_default_factory=True)
+    ]
+    return f"{type(value).__name__}({', '.join(changed)})"
+
+
+def read_yaml(text: str | Path) -> Any:
+    """The plain values in a YAML text or file, which JSON is too. Raises ConfigError where it is neither."""
+    if isinstance(text, Path):
+        if not text.is_file():
+            raise ConfigError(f"There is no file {text}.")
+        text = text.read_text(encoding="utf-8")
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"This is not YAML: {' '.join(str(error).split())}.") from None

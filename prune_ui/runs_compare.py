@@ -15,7 +15,7 @@ from prune_core.figures.overlay import draw_overlay, overlay_data
 from prune_core.figures.palette import idea_of, palette
 from prune_core.figures.words import count, percent
 from prune_core.tracking import RunRecord
-from prune_ui import theme
+from prune_ui import present_view, take_away, theme
 from prune_ui.chart import chart
 from prune_ui.live import LiveRun
 from prune_ui.naming import differing, short_names, title_of, value_text
@@ -35,7 +35,10 @@ def compare(runs: Sequence[LiveRun]) -> None:
     """Draw the comparison."""
     names = short_names([run.record for run in runs])
     lines = [_line(run, name) for run, name in zip(runs, names, strict=True)]
-    st.subheader(f"{len(runs)} runs compared", anchor=False)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader(f"{len(runs)} runs compared", anchor=False, width="stretch")
+        take_away.notebook([run.record for run in runs], names, key="runs/compared_notebook")
+        present_view.link_to(runs=",".join(run.record.id for run in runs))
     st.dataframe(
         _results(runs, lines),
         key="runs/results",

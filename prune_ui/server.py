@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import gc
 import importlib
 import os
@@ -21,6 +22,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from prune_core.jobs.app_file import announce, withdraw
+from prune_core.tracking import home
 from prune_ui.chart import library
 from prune_ui.visitor import Visitor
 
@@ -75,9 +78,12 @@ async def lifespan(app: App, *, engine: bool = True) -> AsyncIterator[dict[str, 
     from streamlit import config
 
     host, port = config.get_option("server.address"), config.get_option("server.port")
+    with contextlib.suppress(OSError):  # a home that is read-only: notebooks cannot name pages, all else works
+        announce(home(), address(host, port))
     print(f"\n  Clip & Prune Lab is ready: {address(host, port)}   (warm in {time.perf_counter() - begun:.1f} s)")
     print("  Stop it with Ctrl+C; runs in progress go on.\n", flush=True)
     yield {}
+    withdraw(home())
 
 
 def build(script: Path = APP, *, engine: bool = True) -> App:

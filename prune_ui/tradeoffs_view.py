@@ -7,18 +7,18 @@ from typing import Any
 
 import streamlit as st
 
+from prune_core import export
 from prune_core.comparing import line_fields, varying
 from prune_core.comparing.tables import is_sparsity
 from prune_core.errors import LabError
 from prune_core.figures.words import count, plural
 from prune_core.tracking import SweepRecord
-from prune_ui import session, tradeoffs_charts, tradeoffs_form, tradeoffs_words
+from prune_ui import present_view, session, tradeoffs_charts, tradeoffs_form, tradeoffs_words
 from prune_ui import tradeoffs_state as state
 from prune_ui.explain import time_left
 from prune_ui.fields import plain
 from prune_ui.session import Key
 from prune_ui.tradeoffs_charts import TITLES, Shown
-from prune_ui.tradeoffs_notebook import notebook
 from prune_ui.tradeoffs_read import SAMPLE, View, listing, sample
 
 TICK_S = 1.0
@@ -234,10 +234,15 @@ def _downloads(shown: Shown) -> None:
             icon=":material/download:", on_click="ignore",
         )  # fmt: skip
         st.download_button(
-            "Notebook", lambda: notebook(view, state.COST.get()), f"{name}.ipynb", "application/x-ipynb+json",
+            "Notebook",
+            lambda: export.written(
+                export.sweep_notebook(view.sweep, view.name, "" if view.sample else view.id, state.COST.get())
+            ),
+            f"{name}.ipynb", "application/x-ipynb+json",
             key="tradeoffs/notebook", icon=":material/book:", on_click="ignore",
             help="The sweep in full as Python, its results and figures; runs without the app.",
         )  # fmt: skip
+        present_view.link_to(sweep=view.id)
         st.caption("Pictures as PNG or SVG: the buttons at each chart.", width="content")
 
 

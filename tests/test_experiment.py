@@ -116,3 +116,11 @@ def test_registering_anothers_name_raises_and_ones_own_replaces() -> None:
     pc.register("value_again_for_test", label="b")(Taken)
     assert pc.ClipStrategy.registry["value_again_for_test"].label == "b"
     pc.ClipStrategy.registry._entries.pop("value_again_for_test")
+
+
+def test_in_a_notebook_it_says_what_was_chosen() -> None:
+    made = pc.Experiment(data=pc.Digits(), model=pc.SmallCNN(), clip=pc.ValueClip(threshold=0.02), prune=pc.Pruning())
+    html = made._repr_html_()
+    for word in ("Digits()", "SmallCNN()", "ValueClip(threshold=0.02)", "Pruning()", made.digest):
+        assert word in html
+    assert "None" in made.replace(prune=None)._repr_html_()

@@ -11,6 +11,7 @@ import pandas as pd
 from prune_core.figures.drawing import Plain, drawing, empty, frame
 from prune_core.figures.marks import Mark, mark_layout, mark_words, marks_of
 from prune_core.figures.palette import Palette, rgba
+from prune_core.figures.source import of_run
 from prune_core.figures.thinning import keep
 from prune_core.figures.words import number, percent
 
@@ -30,6 +31,7 @@ class ClippedShare:
     steps: int | None
 
 
+@of_run
 def clipped_share_data(history: pd.DataFrame, marks: Any = None, steps: int | None = None) -> ClippedShare:
     """From a run's history (step, clipped, cosine)."""
     clipped, cosine = history["clipped"].to_numpy(float), history["cosine"].to_numpy(float)

@@ -12,6 +12,7 @@ import pandas as pd
 from prune_core.figures.drawing import Plain, drawing, empty, frame, log_axis, threshold_line
 from prune_core.figures.marks import Mark, mark_layout, mark_words, marks_of
 from prune_core.figures.palette import Palette
+from prune_core.figures.source import of_run
 from prune_core.figures.thinning import keep
 from prune_core.figures.words import number, percent
 
@@ -34,6 +35,7 @@ class GradientNorm:
     steps: int | None
 
 
+@of_run
 def gradient_norm_data(
     history: pd.DataFrame,
     threshold: float | None = None,

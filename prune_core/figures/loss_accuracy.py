@@ -12,6 +12,7 @@ import pandas as pd
 from prune_core.figures.drawing import Plain, drawing, empty, frame
 from prune_core.figures.marks import Mark, mark_layout, mark_words, marks_of
 from prune_core.figures.palette import Idea, Palette, rgba
+from prune_core.figures.source import of_run
 from prune_core.figures.thinning import keep
 from prune_core.figures.words import number, percent
 
@@ -34,6 +35,7 @@ class LossAccuracy:
     steps: int | None  # how far the run is meant to go
 
 
+@of_run
 def loss_accuracy_data(
     history: pd.DataFrame, evals: pd.DataFrame | None = None, marks: Any = None, steps: int | None = None
 ) -> LossAccuracy:

@@ -12,6 +12,7 @@ import pandas as pd
 from prune_core.figures.drawing import Plain, drawing, empty, frame
 from prune_core.figures.marks import Mark, mark_layout, mark_words, marks_of
 from prune_core.figures.palette import Palette, rgba
+from prune_core.figures.source import of_run
 from prune_core.figures.thinning import keep
 from prune_core.figures.words import percent
 
@@ -30,6 +31,7 @@ class Sparsity:
     steps: int | None
 
 
+@of_run
 def sparsity_data(
     history: pd.DataFrame,
     plan: Sequence[tuple[int, float]] | None = None,

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pandas as pd
 
 from prune_core.errors import ConfigError, EngineError
 from prune_core.events import ENDED, Status
+from prune_core.jobs.app_file import app_address
 from prune_core.tracking import RunRecord, Store
+from prune_core.tracking import home as default_home
 from prune_core.training import check_intervention
 
 POLL_S = 0.1
@@ -18,9 +21,9 @@ POLL_S = 0.1
 class RunHandle:
     """A run in the lab. Steering calls return at once; the run follows within a step."""
 
-    def __init__(self, run_id: str, store: Store, wake: Callable[[], None]) -> None:
+    def __init__(self, run_id: str, store: Store, wake: Callable[[], None], home: Path | None = None) -> None:
         self.id = run_id
-        self._store, self._wake = store, wake
+        self._store, self._wake, self._home = store, wake, home
 
     def __repr__(self) -> str:
         record = self.record
@@ -30,6 +33,11 @@ class RunHandle:
     def record(self) -> RunRecord:
         """Everything the store knows of the run, as of now."""
         return self._store.run(self.id)
+
+    @property
+    def url(self) -> str:
+        """The run's page in the app. Raises EngineError where no app serves this lab."""
+        return f"{app_address(self._home or default_home())}/runs?runs={self.id}"
 
     @property
     def status(self) -> Status:
@@ -43,6 +51,10 @@ class RunHandle:
     def evals(self) -> pd.DataFrame:
         """A row an evaluation so far."""
         return self._store.evals(self.id)
+
+    def marks(self) -> pd.DataFrame:
+        """A row a change in mid-run so far: step, field, value, sender."""
+        return self._store.marks(self.id)
 
     # --- steering -----------------------------------------------------------------------------------------------------
     def set(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import threading
 from collections.abc import Callable, Iterable
@@ -80,7 +81,16 @@ class Lab(Sweeping):
     def handle(self, run_id: str) -> RunHandle:
         """The run of that id. Raises RunNotFoundError."""
         self.store.run(run_id)
-        return RunHandle(run_id, self.store, self._wake)
+        return RunHandle(run_id, self.store, self._wake, self.home)
+
+    def watch(self, run: str | RunHandle, theme: str = "light") -> Any:
+        """The run's live charts in a Jupyter notebook, with pause, step, stop and its thresholds as sliders.
+
+        Raises ConfigError where Jupyter's widgets are not installed, RunNotFoundError where there is no such run.
+        """
+        # figures stand above the engine, which must not need them
+        jupyter = importlib.import_module("prune_core.jupyter")
+        return jupyter.watch(run if isinstance(run, RunHandle) else self.handle(run), theme)
 
     def runs(self, statuses: Iterable[str] | None = None, owner: str | None = None, limit: int = 500) -> pd.DataFrame:
         """The newest runs, one a row."""

@@ -12,8 +12,8 @@ import yaml
 from pydantic import PrivateAttr, field_validator, model_validator
 
 from prune_core.errors import ConfigError
-from prune_core.experiment import Experiment, read_yaml
-from prune_core.settings import Settings, setting
+from prune_core.experiment import Experiment
+from prune_core.settings import Settings, read_yaml, setting
 from prune_core.sweeping.search import Search
 from prune_core.sweeping.space import Changes, Space, as_space
 from prune_core.sweeping.trunk import Trunk, trunk_of

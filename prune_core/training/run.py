@@ -12,6 +12,7 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import nn
 
+from prune_core import display
 from prune_core.events import STEP_FIELDS, EvalEvent, InterventionEvent, StateEvent, StepEvent
 from prune_core.experiment import Experiment
 from prune_core.training.checkpoint import load_checkpoint
@@ -54,6 +55,28 @@ class Result:
             f"Result({self.status} after {self.step} steps: accuracy {self.accuracy:.4f}, loss {self.loss:.4f}, "
             f"sparsity {self.sparsity:.4f}, {self.seconds:.1f} s on {self.device}, digest {self.digest})"
         )
+
+    def _repr_html_(self) -> str:
+        """In a notebook: how it ended and what came out."""
+        kept = sum(int(m.sum()) for m in self.masks.values())
+        total = sum(m.numel() for m in self.masks.values())
+        rows: list[tuple[str, object]] = [
+            ("ended", f"{self.status} after {self.step:,} steps" + (f": {self.reason}" if self.reason else "")),
+            ("test accuracy", f"{self.accuracy:.2%}"),
+            ("test loss", f"{self.loss:.4g}"),
+            ("prunable weights removed", f"{self.sparsity:.2%}" + (f", {kept:,} of {total:,} left" if total else "")),
+        ]
+        if self.experiment.clip is not None and len(self.history):
+            rows.append(("gradient entries clipped", f"{self.history['clipped'].mean():.2%}, a mean over all steps"))
+        if self.interventions:
+            rows.append(
+                (
+                    "changed in mid-run",
+                    "; ".join(f"{m.field} {m.value:g} from step {m.step}" for m in self.interventions),
+                )
+            )
+        rows.append(("took", f"{self.seconds:.1f} s on {self.device}, {self.threads} thread(s)"))
+        return display.table("Result", rows, f"digest {self.digest}")
 
 
 def run(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -22,7 +20,6 @@ from prune_core.tracking import Store, Sweeps
 from prune_ui import session, tradeoffs_cost, tradeoffs_read, tradeoffs_state
 from prune_ui.tradeoffs_charts import shown_of, titles_of
 from prune_ui.tradeoffs_fields import fields_of
-from prune_ui.tradeoffs_notebook import code, notebook
 
 BASE = pc.Experiment(
     data=pc.Digits(), model=pc.MLP(), clip=pc.ValueClip(threshold=0.01),
@@ -271,26 +268,6 @@ def test_values_and_ranges_are_read() -> None:
     for texts, why in ((["x"], "a number or a range"), (["0.5..0.9"], "whole numbers"), ([], "at least one")):
         with pytest.raises(ConfigError, match=why):
             seed.values(texts)
-
-
-# --- to take away -----------------------------------------------------------------------------------------------------
-def test_the_sweep_is_written_as_python_that_makes_it_again() -> None:
-    made: Callable[[str], Any] = lambda text: eval(text, {"pc": pc})  # noqa: E731
-    for sweep in (SWEEP, tradeoffs_read.sample().sweep, SWEEP.replace(halving=pc.Halving())):
-        text = code(sweep)
-        assert text.startswith("pc.Sweep(\n") and made(text).to_json() == sweep.to_json()
-
-
-def test_the_notebook_runs_without_the_app(store: Store, finished: str) -> None:
-    view = tradeoffs_read.view(finished)
-    cells = json.loads(notebook(view, "kept_bytes"))["cells"]
-    names: dict[str, Any] = {}
-    for cell in cells:
-        if cell["cell_type"] == "code":
-            exec("".join(cell["source"]), names)
-    assert names["sweep"].to_json() == SWEEP.to_json()
-    assert names["results"]["run"].tolist() == view.raw["run"].tolist(), "read, not run again"
-    assert names["data"].cost == "kept_bytes" and len(names["data"].points) == 4
 
 
 def test_names_are_those_that_people_read(store: Store, finished: str) -> None:

@@ -300,3 +300,16 @@ def test_what_does_not_go_with_the_rest_can_be_left_out(page: AppTest, link: dic
     prune = form_value(page).prune
     assert prune is not None
     assert (prune.distill, prune.regrow) == (None, None)
+
+
+def test_the_code_on_the_page_makes_what_the_form_says(page: AppTest) -> None:
+    import prune_core as pc
+
+    page.run()
+    page.session_state["train/code"] = True
+    typed(page, "clip:value.threshold", "0.037")
+    code = next(c.value for c in page.code if "pc.Experiment(" in c.value)
+    names: dict[str, Any] = {}
+    exec(code.split("result")[0], names)
+    assert isinstance(names["experiment"], pc.Experiment)
+    assert names["experiment"].clip == pc.ValueClip(threshold=0.037)

@@ -1,0 +1,8 @@
+"""Taking things away: settings as Python, runs, comparisons and sweeps as notebooks that check themselves."""
+
+from __future__ import annotations
+
+from prune_core.export.notebook import comparison_notebook, run_notebook, sweep_notebook, written
+from prune_core.export.python import as_python
+
+__all__ = ["as_python", "comparison_notebook", "run_notebook", "sweep_notebook", "written"]
