@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from prune_ui import theme
+from prune_ui import glossary, theme
 
 st.set_page_config(page_title="Clip & Prune Lab", page_icon=str(theme.ICON), layout="wide", initial_sidebar_state=340)
 theme.apply()
@@ -15,9 +15,16 @@ page = st.navigation(
             st.Page("pages/prune.py", title="Prune", icon=":material/compress:"),
             st.Page("pages/trade_offs.py", title="Trade-offs", icon=":material/scatter_plot:"),
         ],
-        "Look back": [st.Page("pages/runs.py", title="Runs", icon=":material/table_rows:")],
-        "Look up": [st.Page("pages/methods.py", title="Methods", icon=":material/menu_book:")],
+        "Look back": [
+            st.Page("pages/runs.py", title="Runs", icon=":material/table_rows:"),
+            st.Page("pages/present.py", title="Present", icon=":material/slideshow:"),
+        ],
+        "Look up": [
+            st.Page("pages/methods.py", title="Methods", icon=":material/menu_book:"),
+            st.Page("pages/glossary.py", title="Glossary", icon=":material/dictionary:"),
+        ],
     },
     expanded=True,
 )
 page.run()
+glossary.show(page.url_path or "race")

@@ -130,11 +130,26 @@ _WRITTEN: Key[dict[str, str]] = Key("url/written", {})  # by page: what the URL 
 _LEFT: Key[list[tuple[str, float]]] = Key("url/left", [])  # what it said before, and until when that may come back
 _OURS: Key[bool] = Key("url/ours", False)
 STALE_S = 5.0
+KEPT = frozenset({"tour"})  # what the URL says of the visitor's way, not of a page
 
 
 def link() -> dict[str, str]:
-    """The URL's parameters."""
-    return {name: str(st.query_params[name]) for name in st.query_params}
+    """The URL's parameters, but for those that belong to no page."""
+    return {name: str(st.query_params[name]) for name in st.query_params if name not in KEPT}
+
+
+def keep(name: str, value: str) -> None:
+    """Make the URL say ``name``, one of KEPT, on whatever page one is; without a value, take it out."""
+    if value and st.query_params.get(name) != value:
+        st.query_params[name] = value
+    elif not value and name in st.query_params:
+        del st.query_params[name]
+
+
+def follow(page: str) -> None:
+    """Somebody goes to ``page`` by a link that they chose, so it counts, whatever was written or left there before."""
+    _WRITTEN.set({name: text for name, text in _WRITTEN.get().items() if name != page})
+    _LEFT.set([])
 
 
 def read_link(page: str) -> dict[str, str] | None:
@@ -164,7 +179,8 @@ def write_link(page: str, params: Mapping[str, str]) -> None:
     before = link()
     if before != wanted:
         _LEFT.set([*_LEFT.get()[-9:], (_text(before), time.monotonic() + STALE_S)])
-        st.query_params.from_dict(wanted)
+        kept = {name: str(st.query_params[name]) for name in KEPT if name in st.query_params}
+        st.query_params.from_dict({**wanted, **kept})
 
 
 def run_in_link() -> str:

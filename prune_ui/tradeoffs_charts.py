@@ -62,7 +62,7 @@ def _made(view: View, cost: Cost, by: list[str] | None, filters: Mapping[str, Sp
 def warm(view: View) -> None:
     """Make what everybody sees first."""
     shown = view.made(("shown", "sparsity", None, ()), lambda: _made(view, "sparsity", None, {}))
-    view.made(("trade", *shown.key), lambda: draw_trade_off.plain(shown.trade))
+    trade_figure(shown)
 
 
 def titles_of(view: View) -> dict[str, str]:
@@ -78,8 +78,12 @@ def titles_of(view: View) -> dict[str, str]:
 # --- the three charts -------------------------------------------------------------------------------------------------
 def trade_off(shown: Shown) -> None:
     """Accuracy against what it costs."""
-    figure = shown.view.made(("trade", *shown.key), lambda: draw_trade_off.plain(shown.trade))
-    _show("trade", figure, select="click", on_select=state.pick)
+    _show("trade", trade_figure(shown), select="click", on_select=state.pick)
+
+
+def trade_figure(shown: Shown) -> dict[str, Any]:
+    """The picture of it, made once for all who look at the same."""
+    return shown.view.made(("trade", *shown.key), lambda: draw_trade_off.plain(shown.trade))
 
 
 def parallel(shown: Shown) -> None:
