@@ -20,7 +20,9 @@ for step in (0, 10, 50, 200, 400):
     while moments.step < step:
         moments.go_on()
     found[str(step)] = moments.gradient(examples=64, seed=0)
-    print(f"after {step} steps: loss {found[str(step)].loss:.4f}, norm {(found[str(step)].values ** 2).sum() ** 0.5:.4f}")
+    print(
+        f"after {step} steps: loss {found[str(step)].loss:.4f}, norm {(found[str(step)].values ** 2).sum() ** 0.5:.4f}"
+    )
 path = ROOT / "assets" / "samples" / "gradients.npz"
 save_gradients(path, found)
 print(f"{path.name}: {path.stat().st_size / 1000:.0f} KB")

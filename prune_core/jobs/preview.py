@@ -125,9 +125,7 @@ class Curve:
                 future.cancel()
 
 
-def _submit(
-    client: Client, store: str, request: Question, priority: int, patience_s: float = math.inf
-) -> Future[Any]:
+def _submit(client: Client, store: str, request: Question, priority: int, patience_s: float = math.inf) -> Future[Any]:
     return client.submit(
         gradient if isinstance(request, GradientRequest) else preview,
         store,

@@ -69,7 +69,9 @@ def test_a_probe_tells_of_entries_that_are_not_finite(entry, bad):
     grads = gradient()
     grads.values[3] = bad
     report = entry.cls().probe(grads, remember(entry.cls(), NORMS))(0.5)
-    agree(report.overall.numpy()[None], clipped(entry.cls().with_threshold(0.5), grads, remember(entry.cls(), NORMS))[-1:])
+    agree(
+        report.overall.numpy()[None], clipped(entry.cls().with_threshold(0.5), grads, remember(entry.cls(), NORMS))[-1:]
+    )
     assert np.isnan(float(report.cosine))
 
 
