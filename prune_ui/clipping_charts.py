@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -25,7 +26,7 @@ from prune_ui.chart import chart
 CURVE, HIGH, TALL = 310, 390, 430  # px
 MEASURES: tuple[Measure, ...] = ("norm_after", "changed", "cosine")
 SVG_DASHES = {
-    "solid": "",
+    "solid": "0",
     "dash": "7 4",
     "dot": "2 3",
     "dashdot": "7 3 2 3",
@@ -54,12 +55,12 @@ def legend(lanes: Sequence[Lane], lane: Lane) -> str:
             continue
         mine = one.name == lane.name
         colour = colours.clipping if mine else colours.classes[i % len(colours.classes)]
-        style = f'stroke="{colour}" stroke-width="{4 if mine else 2}" stroke-dasharray="{"" if mine else SVG_DASHES[dash(i)]}"'
+        drawn = f'stroke="{colour}" stroke-width="{4 if mine else 2}"'
+        drawn += "" if mine else f' stroke-dasharray="{SVG_DASHES[dash(i)]}"'
+        svg = f'<svg xmlns="http://www.w3.org/2000/svg" width="30" height="8"><path d="M0 4H30" {drawn}/></svg>'
+        data = base64.b64encode(svg.encode()).decode()
         name = f"<b>{one.label}</b>" if mine else one.label
-        parts.append(
-            f'<span><svg viewBox="0 0 28 8" width="28" height="8" aria-hidden="true"><path d="M0 4H28" {style}/></svg>'
-            f"{name}</span>"
-        )
+        parts.append(f'<span><img src="data:image/svg+xml;base64,{data}" alt="" width="30" height="8">{name}</span>')
     return f'<p class="lab-lines">{"".join(parts)}</p>'
 
 

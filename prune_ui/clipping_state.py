@@ -1,4 +1,4 @@
-"""What stands on the Clipping page: whose gradient, at which moment, each strategy's threshold; and what the URL says."""
+"""What stands on the Clipping page: whose gradient, at which moment, each strategy's threshold; and the URL."""
 
 from __future__ import annotations
 
@@ -203,6 +203,11 @@ def set_threshold(name: str, value: float) -> None:
     """A slider or a line was moved: its strategy is the one in hand from now on."""
     AT.set({**AT.get(), name: float(value)})
     LANE.set(name)
+
+
+def take(lane: Lane, value: float) -> None:
+    """A line was moved: to the slider's nearest stop."""
+    set_threshold(lane.name, float(lane.thresholds[lane.nearest(value)]))
 
 
 def in_hand(lanes: Sequence[Lane]) -> Lane:

@@ -18,6 +18,7 @@ from prune_ui.clipping_state import Source
 from prune_ui.fields import field_help, log_options, number_label
 from prune_ui.options import not_offered
 
+ROOM = 20  # letters of a slider's label beside which its sign still stands in the same line
 SHOWN = {"changed": "Entries changed", "turned": "Turn", "left": "Length left"}
 
 
@@ -48,8 +49,8 @@ def panel() -> None:
             key.set(key.get())  # type: ignore[attr-defined]
         st.select_slider(
             "Moment of training", state.moments(steps), key=state.MOMENT.name, format_func=state.moment_label,
-            help="After how many updates the gradient is taken. A moment before the end of a run is reached by training "
-            "it once more in the engine, from the same seed.",
+            help="After how many updates the gradient is taken. A moment before the end of a run is reached by "
+            "training it once more in the engine, from the same seed.",
         )  # fmt: skip
         sizes = sorted({*state.EXAMPLES, state.BATCH.get()})
         st.select_slider(
@@ -96,7 +97,7 @@ def _gradient() -> None:
     st.html(words.lesson(source, reply, lane, at[lane.name]))
     _strategies(reply)
     _sliders(reply, at)
-    moved = partial(state.set_threshold, lane.name)
+    moved = partial(state.take, lane)
     _curves(reply, at, lane, moved)
     left, right = st.columns(2, gap="medium")
     with left:
@@ -104,8 +105,8 @@ def _gradient() -> None:
     with right:
         charts.arrows(reply.lanes, at, lane)
         st.caption(
-            "Each arrow lies in the plane of the true gradient and of what its strategy leaves: lengths and angles to the "
-            "true gradient are exact. Two clipped arrows lie in different planes."
+            "Each arrow lies in the plane of the true gradient and of what its strategy leaves of it: lengths, and "
+            "angles to the true gradient, are exact. Two clipped arrows lie in different planes."
         )
     _layers(reply, at)
     state.keep_link(source)
@@ -130,18 +131,17 @@ def _answer(source: Source) -> GradientReply | None:
 
 
 def _strategies(reply: GradientReply) -> None:
-    """Which strategy is in hand; those without a curve are named with the reason."""
+    """Which strategy is in hand."""
     labels = {lane.name: lane.label for lane in reply.lanes if not lane.why}
     st.pills(
         "Strategy in hand", list(labels), key=state.LANE.name, format_func=lambda name: labels.get(name, name),
         label_visibility="collapsed", required=True,
     )  # fmt: skip
-    not_offered({lane.label: lane.why for lane in reply.lanes if lane.why})
 
 
 def _sliders(reply: GradientReply, at: Mapping[str, int]) -> None:
     """A threshold for every strategy."""
-    with st.container(horizontal=True, gap="medium", key="clipping_sliders"):
+    with st.container(key="clipping_sliders"):
         for lane in reply.lanes:
             if not lane.why:
                 _slider(lane, at[lane.name])
@@ -152,7 +152,8 @@ def _slider(lane: Lane, place: int) -> None:
     key = f"clipping/at/{lane.name}"
     st.session_state[key] = options[place]
     spec = threshold_spec(lane.strategy)
-    label = f"{lane.label}: {spec.label}" if len(lane.label) + len(spec.label) < 24 else lane.label
+    sign = spec.label.split()[-1] if len(spec.label.split()[-1]) <= 2 else spec.unit
+    label = f"{lane.label} · {sign}" if sign and len(lane.label) < ROOM else lane.label
     st.select_slider(
         label, options, options[place], key=key, format_func=number_label, on_change=_slid, args=(lane.name, key),
         help=field_help(spec),
@@ -177,9 +178,10 @@ def _curves(reply: GradientReply, at: Mapping[str, int], lane: Lane, moved: Call
             key="clipping/csv", icon=":material/download:", type="tertiary", on_click="ignore",
         )  # fmt: skip
     st.caption(
-        "Dots stand where the sliders do. Thresholds of different strategies have different units; here each is drawn at "
-        "its share of the smallest threshold that leaves the gradient as it is."
+        "Dots stand where the sliders do. Thresholds of different strategies have different units; here each is drawn "
+        "at its share of the smallest threshold that leaves the gradient as it is."
     )
+    not_offered({lane.label: lane.why for lane in reply.lanes if lane.why})
 
 
 def _layers(reply: GradientReply, at: Mapping[str, int]) -> None:
@@ -197,8 +199,9 @@ def _cliff() -> None:
     with st.container(border=True, key="clipping_cliff"):
         st.markdown("**Why anybody clips: the cliff**")
         st.caption(
-            "A recurrent unit, $x_t = w\\,\\sigma(x_{t-1}) + b$, is to end at $\\sigma(x_{50}) = 0.7$. Its loss over $w$ and "
-            "$b$ has a wall, at which one gradient is as long as thousands of others (Pascanu, Mikolov, Bengio 2013)."
+            "A recurrent unit, $x_t = w\\,\\sigma(x_{t-1}) + b$, is to end at $\\sigma(x_{50}) = 0.7$. Its loss over "
+            "$w$ and $b$ has a wall, and at the wall a gradient that is many times longer than elsewhere (Pascanu, "
+            "Mikolov, Bengio 2013)."
         )
         paths = state.descents()
         st.html(words.cliff_lesson(paths))

@@ -23,7 +23,10 @@ from prune_ui.naming import in_text
 def lesson(source: Source, reply: GradientReply, lane: Lane, place: int) -> str:
     """The sentence at the top, as html."""
     before, after, changed, cosine = (float(v) for v in lane.rows[place, -1])
-    n, spec = count(len(reply.gradient.values)), threshold_spec(lane.strategy)
+    n, spec = (
+        count(len(reply.gradient.values)).replace("\u2009", "\u202f"),
+        threshold_spec(lane.strategy),
+    )  # in one line
     turned = angle(cosine)
     turn = f'turned its direction by <b class="clipping">{turned:.1f}°</b>' if turned >= 0.05 else "did not turn it"
     left = after / before if before > 0 else 1.0
@@ -32,7 +35,8 @@ def lesson(source: Source, reply: GradientReply, lane: Lane, place: int) -> str:
     said = (
         f"Clipping {in_text(lane.label)} at {number(float(lane.thresholds[place]))}{unit} changed "
         f"{bold}{percent(changed, 0 if changed > 0.1 else 1)}</b> of {n} gradient entries, {turn}, "
-        f"left {bold}{percent(left, 0 if left > 0.1 else 1)}</b> of its length and removed {bold}0</b> of {n} parameters"
+        f"left {bold}{percent(left, 0 if left > 0.1 else 1)}</b> of its length and removed {bold}0</b> of {n} "
+        "parameters"
     )
     g = reply.gradient
     when = "before the first step" if g.step == 0 else f"after {count(g.step)} steps"
@@ -131,7 +135,7 @@ def table(lanes: Sequence[Lane]) -> pd.DataFrame:
 def cliff_lesson(paths: Sequence[cliff.Path]) -> str:
     """What the descents did, as html."""
     plain, norm, value = paths
-    steep = float(plain.norms.max())
+    steep, usual = float(plain.norms.max()), float(np.median(plain.norms[plain.norms > 0]))
     if outside(plain):
         w, b = plain.points[-1]
         said = (
@@ -144,7 +148,7 @@ def cliff_lesson(paths: Sequence[cliff.Path]) -> str:
         f'{LABELS[p.way]} at <b class="clipping">{number(float(p.losses[-1]))}</b>' for p in (norm, value)
     )
     return (
-        f'<p class="lab-lesson">{said}; {others}.</p><p class="lab-aside">The longest gradient that it met without '
-        f"clipping is {number(steep)} long; clipped, no update is longer than the learning rate allows. Both "
+        f'<p class="lab-lesson">{said}; {others}.</p><p class="lab-aside">{count(len(plain.norms))} updates. Without '
+        f"clipping the longest gradient is {number(steep)} long, {number(steep / usual, 2)} times the median. Both "
         "parameters are there in all three.</p>"
     )

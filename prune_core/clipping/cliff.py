@@ -1,8 +1,8 @@
 """The cliff: a loss surface of two parameters with a wall in it, and descents on it with and without clipping.
 
 A recurrent network of one unit, x_t = w σ(x_{t−1}) + b from x_0 = 0, is to end at σ(x_50) = 0.7. Where its one fixed
-point becomes two, the end jumps from one to the other, and the loss is a wall whose slope reaches 10¹³. Source: Pascanu,
-Mikolov, Bengio 2013, arXiv:1211.5063, section 2.3 and figure 6; the same network, steps and target.
+point becomes two, the end jumps from one to the other, and the loss is a wall whose slope reaches 10¹³. Source:
+Pascanu, Mikolov, Bengio 2013, arXiv:1211.5063, section 2.3 and figure 6; the same network, steps and target.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 LENGTH, TARGET = 50, 0.7
-W, B = (3.0, 7.0), (-3.5, -1.0)  # the part of the plane that is shown
+W, B = (3.2, 6.2), (-3.0, -1.0)  # the part of the plane that is shown
 START = (5.0, -2.0)  # on the plain beside the wall
-UPDATES = 60
+UPDATES = 40
 WAYS = ("none", "norm", "value")
 FAR = 1e6  # a path that comes so far has left for good
 

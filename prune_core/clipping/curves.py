@@ -38,8 +38,8 @@ VARIANTS: dict[str, tuple[tuple[str, str, dict[str, Any]], ...]] = {
 class Lane:
     """One strategy at many thresholds.
 
-    ``thresholds`` (n,) rise by about an eighth; ``rows`` (n, layers + 1, 4) are reports at them in the order of COLUMNS,
-    a row for each layer and the last of all together. ``why`` says why there is none, in which case both are empty.
+    ``thresholds`` (n,) rise by about an eighth; ``rows`` (n, layers + 1, 4) are the reports there in the order of
+    COLUMNS, a row for each layer and the last of all together. ``why`` says why there is none; then both are empty.
     """
 
     name: str

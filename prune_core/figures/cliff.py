@@ -58,13 +58,14 @@ def draw_cliff(data: Cliff, colours: Palette) -> Plain:
     """High loss dark, the wall where it jumps; each descent with its own dash and mark, from one start."""
     if not data.paths:
         return empty(TITLE, "No descent yet.", x="w (weight)", y="b (bias)")
+    height = data.loss.astype(np.float32)  # one array for both: sent once
     traces: list[Plain] = [
-        {"type": "heatmap", "name": "loss", "x": data.w, "y": data.b, "z": data.loss.astype(np.float32),
+        {"type": "heatmap", "name": "loss", "x": data.w, "y": data.b, "z": height,
          "zmin": 0.0, "zmax": 0.5, "zsmooth": False, "showscale": False, "showlegend": False,
          "colorscale": [[0, colours.background], [0.35, colours.grid], [1, colours.axis]],
          "hovertemplate": "w %{x:.2f}, b %{y:.2f}: loss %{z:.3f}<extra></extra>"},
-        {"type": "contour", "name": "lines of equal loss", "x": data.w, "y": data.b, "z": data.loss.astype(np.float32),
-         "contours": {"start": 0.01, "end": 0.4, "size": 0.03, "coloring": "none"}, "showscale": False,
+        {"type": "contour", "name": "lines of equal loss", "x": data.w, "y": data.b, "z": height,
+         "contours": {"start": 0.01, "end": 0.09, "size": 0.01, "coloring": "none"}, "showscale": False,
          "showlegend": False, "line": {"color": colours.baseline, "width": 0.7}, "hoverinfo": "skip",
          "meta": {"table": False}},
     ]  # fmt: skip
@@ -73,8 +74,8 @@ def draw_cliff(data: Cliff, colours: Palette) -> Plain:
         traces.append(
             {"type": "scatter", "name": LABELS[path.way], "x": path.points[:, 0], "y": path.points[:, 1],
              "mode": "lines+markers", "line": {"color": ink, "width": 1.6, "dash": DASHES[path.way]},
-             "marker": {"symbol": SYMBOLS[path.way], "size": 7, "color": ink,
-                        "line": {"width": 1, "color": colours.background}},
+             "marker": {"symbol": SYMBOLS[path.way], "size": 5, "color": ink,
+                        "line": {"width": 0.6, "color": colours.background}},
              "hovertemplate": f"{LABELS[path.way]}: w %{{x:.3f}}, b %{{y:.3f}}<extra></extra>"}
         )  # fmt: skip
     start = data.paths[0].points[0]

@@ -71,7 +71,7 @@ def clip_curves_data(lanes: Iterable[Lane], at: Mapping[str, int], chosen: str, 
         return ClipCurves(measure, (), chosen, math.nan, math.nan, "", math.nan)
     spec = threshold_spec(own.strategy)
     lines = tuple(
-        Line(lane.name, lane.label, i, lane.thresholds / lane.quiet * own.quiet, lane.thresholds,
+        Line(lane.name, lane.label, i, lane.thresholds if lane is own else lane.thresholds / lane.quiet * own.quiet, lane.thresholds,
              lane.overall(measure), at[lane.name])
         for i, lane in enumerate(found) if not lane.why
     )  # fmt: skip
@@ -109,12 +109,13 @@ def draw_clip_curves(data: ClipCurves, colours: Palette) -> Plain:
              "hovertemplate": f"{line.label} at %{{customdata:.3g}}: {_format(data.measure)}<extra></extra>"}
         )  # fmt: skip
     others = [line for line in data.lines if line.name != data.chosen]
+    inks = [colours.classes[o.place % len(colours.classes)] for o in others]
     traces += [
         {"type": "scatter", "name": "the others' sliders", "x": np.array([o.x[o.at] for o in others]),
          "y": _shown(data, np.array([o.y[o.at] for o in others])), "mode": "markers", "showlegend": False,
          "hoverinfo": "skip", "meta": {"table": False},
          "marker": {"size": 7, "color": colours.background, "symbol": "circle",
-                    "line": {"width": 1.6, "color": [colours.classes[o.place % len(colours.classes)] for o in others]}}},
+                    "line": {"width": 1.6, "color": inks}}},
         {"type": "scatter", "name": "now", "x": [data.threshold], "y": _shown(data, chosen.y[[chosen.at]]),
          "mode": "markers", "showlegend": False, "hoverinfo": "skip", "meta": {"table": False},
          "marker": {"size": 13, "color": colours.clipping, "line": {"width": 2.5, "color": colours.background}}},

@@ -39,7 +39,7 @@ def clip_histogram_data(
     threshold: float | None = None,
     bounds: tuple[float, float] | None = None,
 ) -> ClipHistogram:
-    """From the gradient's entries (n,) before and after; ``threshold`` is that of clipping by value, within ``bounds``."""
+    """From the entries (n,) before and after; ``threshold`` is that of clipping by value, within ``bounds``."""
     sizes = [np.abs(np.asarray(v, dtype=np.float32)) for v in (before, after)]
     largest = float(sizes[0].max(initial=0.0))
     top = math.ceil(4 * math.log10(largest)) / 4 if 0 < largest < math.inf else 0.0
@@ -62,8 +62,8 @@ def alt_clip_histogram(data: ClipHistogram) -> str:
     """The picture in words."""
     was, now = data.largest
     return (
-        f"Histogram of the magnitude of {count(data.total)} gradient entries, log scales. Largest entry before clipping "
-        f"{number(was)}, after {number(now)} ({data.label}). Exactly zero: {count(data.zeros[0])} before, "
+        f"Histogram of the magnitude of {count(data.total)} gradient entries, log scales. Largest entry before "
+        f"clipping {number(was)}, after {number(now)} ({data.label}). Exactly zero: {count(data.zeros[0])} before, "
         f"{count(data.zeros[1])} after."
     )
 
@@ -74,9 +74,12 @@ def draw_clip_histogram(data: ClipHistogram, colours: Palette) -> Plain:
     hover = "10<sup>%{x:.1f}</sup>: %{y:,} entries<extra>%{fullData.name}</extra>"
     bar: Plain = {"type": "bar", "x": data.middle, "width": data.width, "hovertemplate": hover}
     traces: list[Plain] = [
-        {**bar, "name": "before", "y": data.before, "marker": {"color": rgba(colours.baseline, 0.55), "line": {"width": 0}}},
+        {**bar, "name": "before", "y": data.before,
+         "marker": {"color": rgba(colours.baseline, 0.55), "line": {"width": 0}}},
         {**bar, "name": "after clipping", "y": data.after,
-         "marker": {"color": rgba(colours.clipping, 0.3), "line": {"width": 1.3, "color": colours.clipping}}},
+         "marker": {"color": colours.clipping, "line": {"width": 0},
+                    "pattern": {"shape": "\\", "size": 6, "solidity": 0.3, "fgcolor": colours.clipping,
+                                "bgcolor": rgba(colours.clipping, 0.25), "fillmode": "replace"}}},
     ]  # fmt: skip
     drag, shapes = None, []
     if data.threshold is not None:

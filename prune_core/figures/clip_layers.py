@@ -89,16 +89,17 @@ def draw_clip_layers(data: ClipLayers, colours: Palette) -> Plain:
                      "tickfont": {"size": 11, "color": colours.muted}},
     }  # fmt: skip
     if few:
-        rows, columns = data.values.shape
-        picture |= {"text": [[_word(data, i, j, 0) for j in range(columns)] for i in range(rows)],
+        (rows, columns), scale = data.values.shape, 1 if data.shown == "turned" else 100
+        picture |= {"text": [[f"{scale * data.values[i, j]:.0f}" for j in range(columns)] for i in range(rows)],
                     "texttemplate": "%{text}", "textfont": {"size": 11.5, "color": colours.ink}}  # fmt: skip
-    subtitle = "Every strategy at its own slider's threshold"
+    subtitle = f"In {'degrees' if data.shown == 'turned' else 'per cent'}, every strategy at its own threshold"
     if len(data.layers) < data.of:
         subtitle += f"; the {len(data.layers)} largest of {data.of} layers"
     return frame(
         [picture], title=TITLES[data.shown], subtitle=subtitle, x="strategy", y="layer", alt=alt_clip_layers(data),
         height=HEAD + (ROW if few else 18) * max(len(data.layers), 2), hovermode="closest",
-        xaxis={"type": "category", "showline": False, "ticks": "", "fixedrange": True, "tickangle": -30},
+        xaxis={"type": "category", "showline": False, "ticks": "", "fixedrange": True, "tickangle": -35,
+               "nticks": len(data.strategies)},
         yaxis={"type": "category", "autorange": "reversed", "showgrid": False, "nticks": len(data.layers),
                "tickfont": {"size": 12.5 if few else 10.5, "color": colours.ink}},
     )  # fmt: skip

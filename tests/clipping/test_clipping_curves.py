@@ -97,7 +97,7 @@ def test_any_gradient_and_any_threshold(entries, threshold, name):
 
 
 def test_by_hand():
-    """g = (3, 4, 0, 12), ‖g‖ = 13. At α = 4: (3, 4, 0, 4), length √41, one of four changed, cosine (9+16+48)/(13√41)."""
+    """g = (3, 4, 0, 12), ‖g‖ = 13. At α = 4: (3, 4, 0, 4), length √41, one of four changed, cosine 73 / (13√41)."""
     grads = FlatGradients(torch.tensor([3.0, 4.0, 0.0, 12.0]), ("g",), (0, 4))
     report = pc.ValueClip().probe(grads, {})(4.0)
     assert report.overall.tolist() == pytest.approx([13, 41**0.5, 0.25, 73 / (13 * 41**0.5)])
