@@ -29,6 +29,7 @@ MOMENTS = (0, 10, 50, 200, 1000)
 END = "end"
 FIRST_MOMENT, FIRST_EXAMPLES = "50", 64
 SKIP = frozenset({"start", "clip", "prune"})  # the gradient is looked at before any of that
+OWN = frozenset({"at", "examples", "draw", "strategy", "layers", "cliff_lr", "cliff_clip"})  # in the link
 EXAMPLES = (16, 64, 256, 1024)
 LR_SPAN, CLIP_SPAN = (0.05, 8.0), (0.01, 10.0)
 FIRST_LR, FIRST_CLIP = 1.0, 0.25
@@ -81,8 +82,7 @@ def open_link() -> None:
     LOST.set("")
     if "data" in params or "model" in params:
         KIND.set(FRESH)
-        names = {path.split(".")[-1] for path, _ in fresh_form().draft.walk()}
-        fresh_form().read({k: v for k, v in params.items() if k.split(".")[-1] in names})
+        fresh_form().read({k: v for k, v in params.items() if k not in OWN and not k.startswith("t.")})
     else:
         KIND.set(RUNS)
         CHOSEN.set(params.get(RUN, ""))

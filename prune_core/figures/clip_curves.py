@@ -71,15 +71,20 @@ def clip_curves_data(lanes: Iterable[Lane], at: Mapping[str, int], chosen: str, 
         return ClipCurves(measure, (), chosen, math.nan, math.nan, "", math.nan)
     spec = threshold_spec(own.strategy)
     lines = tuple(
-        Line(lane.name, lane.label, i, lane.thresholds if lane is own else lane.thresholds / lane.quiet * own.quiet, lane.thresholds,
-             lane.overall(measure), at[lane.name])
-        for i, lane in enumerate(found) if not lane.why
-    )  # fmt: skip
+        Line(lane.name, lane.label, i, _brought(lane, own), lane.thresholds, lane.overall(measure), at[lane.name])
+        for i, lane in enumerate(found)
+        if not lane.why
+    )
     unit = f" ({spec.unit})" if spec.unit else ""
     return ClipCurves(
         measure, lines, chosen, float(own.thresholds[at[chosen]]), own.quiet, f"{spec.label}{unit}",
         float(own.overall("norm_before")[0]),
     )  # fmt: skip
+
+
+def _brought(lane: Lane, own: Lane) -> np.ndarray:
+    """A lane's thresholds on the axis of another one's."""
+    return lane.thresholds if lane is own else lane.thresholds / lane.quiet * own.quiet
 
 
 def alt_clip_curves(data: ClipCurves) -> str:
