@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
@@ -127,6 +127,13 @@ class ClipStrategy(Registered):
 
 class ScalingStrategy(ClipStrategy):
     """Multiplies the whole gradient by one number: the direction stays. A member gives ``_factor``."""
+
+    def state_after(self, norms: Sequence[float]) -> dict[str, Any]:
+        """The state of a run whose gradients so far had these L2 norms; a member may know a shorter way."""
+        state = self.init_state()
+        for norm in norms if state else ():
+            self.clip_flat_(FlatGradients(torch.tensor([norm]), ("norm",), (0, 1)), state, layers=False)
+        return state
 
     @torch.no_grad()
     def clip_flat_(self, grads: FlatGradients, state: dict[str, Any], *, layers: bool = True) -> ClipReport:

@@ -100,6 +100,8 @@ def remember(strategy: ClipStrategy, norms: Sequence[float]) -> dict[str, Any]:
 
     Raises ConfigError where it remembers more than norms.
     """
+    if isinstance(strategy, ScalingStrategy):
+        return strategy.state_after(norms)
     state = strategy.init_state()
     remembering = _remembering(strategy)
     if not all(isinstance(part, ScalingStrategy) for part in remembering):

@@ -148,6 +148,21 @@ def test_norms_of_a_run_are_what_autoclip_goes_by():
     assert lane("autoclip", "AutoClip", pc.AutoClip(), grads).why.startswith("goes by the norms")
 
 
+@pytest.mark.parametrize("entry", [e for e in ENTRIES if issubclass(e.cls, ScalingStrategy)], ids=lambda e: e.name)
+@pytest.mark.parametrize("norms", [[], NORMS, [1e-3, 5.0, float("inf"), 2.0, float("nan"), 9.0] * 40])
+def test_the_short_way_to_a_state_leads_where_training_does(entry, norms):
+    """Norm by norm, as a run clips them, and in one go: the same state up to float32, and the same next factor."""
+    step_by_step = entry.cls().init_state()
+    for norm in norms if step_by_step else ():
+        entry.cls().clip_flat_(FlatGradients(torch.tensor([norm]), ("g",), (0, 1)), step_by_step, layers=False)
+    short = entry.cls().state_after(norms)
+    assert short.keys() == step_by_step.keys()
+    for name, value in step_by_step.items():
+        torch.testing.assert_close(torch.as_tensor(short[name]), torch.as_tensor(value), rtol=1e-6, atol=0)
+    both = [entry.cls().clip_flat_(gradient(scale=3.0), s).overall for s in (short, step_by_step)]
+    torch.testing.assert_close(*both, rtol=1e-6, atol=0)
+
+
 def test_a_strategy_that_remembers_more_than_norms_says_so():
     class Memory(ClipStrategy):
         threshold: float = 1.0
