@@ -12,6 +12,7 @@ page = st.navigation(
     {
         "Explore": [
             st.Page("pages/train.py", title="Train", icon=":material/play_circle:", default=True),
+            st.Page("pages/clipping.py", title="Clipping", icon=":material/content_cut:"),
             st.Page("pages/prune.py", title="Prune", icon=":material/compress:"),
             st.Page("pages/trade_offs.py", title="Trade-offs", icon=":material/scatter_plot:"),
         ],

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -43,6 +45,17 @@ class AutoClip(ScalingStrategy):
             "steps": 0,
             "seen": torch.zeros((), dtype=torch.int64),
         }
+
+    def state_after(self, norms: Sequence[float]) -> dict[str, Any]:
+        seen = np.array(norms, dtype=np.float32).astype(float)  # a gradient's precision
+        seen = np.sort(seen[np.isfinite(seen)])
+        size = FIRST
+        while size < len(norms):
+            size *= 2
+        state = self.init_state()
+        state["norms"] = torch.full((size,), math.inf, dtype=torch.float64)
+        state["norms"][: len(seen)] = torch.from_numpy(seen)
+        return {**state, "steps": len(norms), "seen": torch.tensor(len(seen))}
 
     def _factor(self, grads: FlatGradients, length: Tensor, state: dict[str, Any]) -> Tensor:
         device, finite = length.device, torch.isfinite(length)

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import copy
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
-from prune_core.clipping import quick
+from prune_core.clipping import probing, quick
 from prune_core.clipping.gradients import FlatGradients
-from prune_core.clipping.report import ClipReport, report_changed, report_counted, report_scaled, report_units
+from prune_core.clipping.report import (
+    ClipReport,
+    measure,
+    report_changed,
+    report_counted,
+    report_scaled,
+    report_units,
+)
 from prune_core.registry import Registered, Registry
 
 
@@ -98,6 +106,20 @@ class ClipStrategy(Registered):
         self._apply_(grads, state)
         return report_changed(before, grads, layers=layers)
 
+    def probe(self, grads: FlatGradients, state: dict[str, Any]) -> Callable[[float], ClipReport]:
+        """What clipping ``grads`` would report at any threshold, layers included; nothing is clipped, or remembered.
+
+        Here by clipping a copy each time; members whose change can be told from sums do without. ``grads`` must stay as
+        they are while the answer is in use. It raises ConfigError for a threshold out of bounds.
+        """
+
+        @torch.no_grad()
+        def at(threshold: float) -> ClipReport:
+            member = self.with_threshold(threshold)
+            return member.clip_flat_(probing.copy_of(grads), copy.deepcopy(state))
+
+        return at
+
     def _apply_(self, grads: FlatGradients, state: dict[str, Any]) -> None:
         """Change ``grads.values`` in place."""
         raise NotImplementedError
@@ -105,6 +127,13 @@ class ClipStrategy(Registered):
 
 class ScalingStrategy(ClipStrategy):
     """Multiplies the whole gradient by one number: the direction stays. A member gives ``_factor``."""
+
+    def state_after(self, norms: Sequence[float]) -> dict[str, Any]:
+        """The state of a run whose gradients so far had these L2 norms; a member may know a shorter way."""
+        state = self.init_state()
+        for norm in norms if state else ():
+            self.clip_flat_(FlatGradients(torch.tensor([norm]), ("norm",), (0, 1)), state, layers=False)
+        return state
 
     @torch.no_grad()
     def clip_flat_(self, grads: FlatGradients, state: dict[str, Any], *, layers: bool = True) -> ClipReport:
@@ -120,6 +149,21 @@ class ScalingStrategy(ClipStrategy):
 
     def _apply_(self, grads: FlatGradients, state: dict[str, Any]) -> None:
         _scale_(grads.values, torch.clamp(self._factor(grads, self._length(grads), state), max=1.0))
+
+    def probe(self, grads: FlatGradients, state: dict[str, Any]) -> Callable[[float], ClipReport]:
+        if not probing.takes(grads):
+            return super().probe(grads, state)
+        length, lengths = self._length(grads), grads.unit_norms()
+        multiplied, unchanged = probing.Multiplied(grads.values, grads.ends), measure(grads)
+
+        @torch.no_grad()
+        def at(threshold: float) -> ClipReport:
+            factor = self.with_threshold(threshold)._factor(grads, length, copy.deepcopy(state)).clamp(max=1.0)
+            if factor.item() == 1:
+                return unchanged
+            return report_counted(grads, length, factor, multiplied.changed(factor), lengths)
+
+        return at
 
     def _length(self, grads: FlatGradients) -> Tensor:
         """The L2 norm of ``grads``, 0-dim."""
@@ -152,6 +196,19 @@ class UnitScalingStrategy(ClipStrategy):
         for layer, n, own in zip(grads.layers, rows, factors.split(rows), strict=True):
             if layer.numel():
                 layer.view(n, -1).mul_(own.unsqueeze(1))
+
+    def probe(self, grads: FlatGradients, state: dict[str, Any]) -> Callable[[float], ClipReport]:
+        if not probing.takes(grads):
+            return super().probe(grads, state)
+        rows = self._rows(grads)
+        lengths, multiplied = self._lengths(grads, rows), probing.Multiplied(grads.values, grads.units(rows))
+
+        @torch.no_grad()
+        def at(threshold: float) -> ClipReport:
+            factors = self.with_threshold(threshold)._factors(grads, lengths, copy.deepcopy(state))
+            return report_units(grads, rows, lengths, factors, multiplied.changed(factors), layers=True)
+
+        return at
 
     def _rows(self, grads: FlatGradients) -> tuple[int, ...]:
         """Into how many rows each layer is cut, at least 1."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from prune_core.clipping import quick
+from prune_core.clipping import probing, quick
 from prune_core.clipping.base import ClipStrategy
 from prune_core.clipping.gradients import FlatGradients
 from prune_core.clipping.report import ClipReport, report_sums
@@ -29,6 +30,16 @@ class ValueClip(ClipStrategy):
         if not quick.takes(grads.values):
             return super().clip_flat_(grads, state, layers=layers)
         return report_sums(quick.clamp_(grads.values, grads.ends, self.threshold), grads, layers=layers)
+
+    def probe(self, grads: FlatGradients, state: dict[str, Any]) -> Callable[[float], ClipReport]:
+        if not probing.takes(grads):
+            return super().probe(grads, state)
+        ordered = probing.Sorted(grads)
+
+        def at(threshold: float) -> ClipReport:
+            return report_sums(ordered.sums(self.with_threshold(threshold).threshold), grads, layers=True)
+
+        return at
 
     def _apply_(self, grads: FlatGradients, state: dict[str, Any]) -> None:
         grads.values.clamp_(-self.threshold, self.threshold)

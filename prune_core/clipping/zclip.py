@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -47,6 +50,22 @@ class ZClip(ScalingStrategy):
     def init_state(self) -> dict[str, Any]:
         zero = torch.zeros((), dtype=torch.float64)
         return {"seen": zero, "mean": zero.clone(), "variance": zero.clone()}
+
+    def state_after(self, norms: Sequence[float]) -> dict[str, Any]:
+        # the same as below, in plain numbers: some hundred times as quick
+        seen, mean, variance = 0, 0.0, 0.0
+        for norm in np.array(norms, dtype=np.float32).astype(float).tolist():  # a gradient's precision
+            if not math.isfinite(norm):
+                continue
+            over, warm = norm - mean, seen >= self.warmup
+            spike = warm and over > self.z_threshold * math.sqrt(variance)
+            left = mean + self.z_threshold**2 * variance / over if spike else norm
+            keep = self.alpha if warm else seen / (seen + 1)
+            before, mean = mean, keep * mean + (1 - keep) * left
+            spread = (left - mean) ** 2 if warm else (left - before) * (left - mean)
+            variance, seen = keep * variance + (1 - keep) * spread, seen + 1
+        return {name: torch.tensor(float(v), dtype=torch.float64) for name, v in
+                (("seen", seen), ("mean", mean), ("variance", variance))}  # fmt: skip
 
     def _factor(self, grads: FlatGradients, length: Tensor, state: dict[str, Any]) -> Tensor:
         norm = length.double()

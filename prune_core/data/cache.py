@@ -38,6 +38,13 @@ class Cache(Generic[V]):
                     self._values.popitem(last=False)
             return value
 
+    def peek(self, key: Hashable) -> V | None:
+        """The value of ``key``; None where it is not held."""
+        with self._lock:
+            if key in self._values:
+                self._values.move_to_end(key)
+            return self._values.get(key)
+
     def clear(self) -> None:
         """Forget every value."""
         with self._lock:

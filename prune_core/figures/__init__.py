@@ -8,6 +8,12 @@
 from __future__ import annotations
 
 from prune_core.figures.accuracy_sparsity import accuracy_sparsity_data, alt_accuracy_sparsity, draw_accuracy_sparsity
+from prune_core.figures.cliff import alt_cliff, cliff_data, draw_cliff
+from prune_core.figures.cliff_loss import alt_cliff_loss, cliff_loss_data, draw_cliff_loss
+from prune_core.figures.clip_arrows import alt_clip_arrows, clip_arrows_data, draw_clip_arrows
+from prune_core.figures.clip_curves import alt_clip_curves, clip_curves_data, draw_clip_curves
+from prune_core.figures.clip_histogram import alt_clip_histogram, clip_histogram_data, draw_clip_histogram
+from prune_core.figures.clip_layers import alt_clip_layers, clip_layers_data, draw_clip_layers
 from prune_core.figures.clipped_share import alt_clipped_share, clipped_share_data, draw_clipped_share
 from prune_core.figures.decision_boundary import alt_decision_boundary, decision_boundary_data, draw_decision_boundary
 from prune_core.figures.gradient_histogram import (
@@ -50,6 +56,12 @@ __all__ = [
     "Theme",
     "accuracy_sparsity_data",
     "alt_accuracy_sparsity",
+    "alt_cliff",
+    "alt_cliff_loss",
+    "alt_clip_arrows",
+    "alt_clip_curves",
+    "alt_clip_histogram",
+    "alt_clip_layers",
     "alt_clipped_share",
     "alt_decision_boundary",
     "alt_gradient_histogram",
@@ -64,9 +76,21 @@ __all__ = [
     "alt_threshold_sparsity",
     "alt_trade_off",
     "alt_weight_histogram",
+    "cliff_data",
+    "cliff_loss_data",
+    "clip_arrows_data",
+    "clip_curves_data",
+    "clip_histogram_data",
+    "clip_layers_data",
     "clipped_share_data",
     "decision_boundary_data",
     "draw_accuracy_sparsity",
+    "draw_cliff",
+    "draw_cliff_loss",
+    "draw_clip_arrows",
+    "draw_clip_curves",
+    "draw_clip_histogram",
+    "draw_clip_layers",
     "draw_clipped_share",
     "draw_decision_boundary",
     "draw_gradient_histogram",

@@ -2,6 +2,7 @@
 
 from prune_core.jobs.cells import ScanRequest
 from prune_core.jobs.estimate import Estimate
+from prune_core.jobs.gradients import GradientReply, GradientRequest
 from prune_core.jobs.handle import RunHandle
 from prune_core.jobs.lab import Lab
 from prune_core.jobs.preview import Curve, SupersededError
@@ -13,6 +14,8 @@ __all__ = [
     "Cost",
     "Curve",
     "Estimate",
+    "GradientReply",
+    "GradientRequest",
     "Lab",
     "LayerPicture",
     "LayerView",

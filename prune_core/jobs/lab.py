@@ -18,6 +18,7 @@ from prune_core.errors import ConfigError, EngineError
 from prune_core.experiment import Experiment
 from prune_core.jobs import cluster, local
 from prune_core.jobs.cells import ScanRequest
+from prune_core.jobs.gradients import GradientReply, GradientRequest
 from prune_core.jobs.handle import RunHandle
 from prune_core.jobs.place import EngineFile, Place
 from prune_core.jobs.preview import Curve, Previews
@@ -117,6 +118,20 @@ class Lab(Sweeping):
         """
 
         def one(client: Client) -> PreviewReply:
+            if self.scheduler is not None:
+                cluster.check_previews(client)
+            return self._previews.one(client, self.store.url, request, session, timeout)
+
+        return self._call(one)
+
+    def gradient(self, request: GradientRequest, *, session: str = "", timeout: float = 120.0) -> GradientReply:
+        """A model's gradient at one moment of its training, and what every clipping strategy would do to it.
+
+        Computed in the preview worker, as ``preview`` is, and with the same errors. A moment before the end of a run is
+        reached by training again, which takes as long as it took then.
+        """
+
+        def one(client: Client) -> GradientReply:
             if self.scheduler is not None:
                 cluster.check_previews(client)
             return self._previews.one(client, self.store.url, request, session, timeout)

@@ -10,13 +10,16 @@ import math
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, overload
 
 from distributed import CancelledError, Client, Future, KilledWorker
 
 from prune_core.errors import EngineError, LabError
 from prune_core.jobs.bench import preview
+from prune_core.jobs.gradients import GradientReply, GradientRequest, gradient
 from prune_core.jobs.question import PreviewReply, PreviewRequest, ScanningError
+
+Question = PreviewRequest | GradientRequest
 
 SLICE_S = 0.3  # of a scan, between which another visitor's slider is answered
 SLIDER, CURVE = 10, -10  # Dask's priorities: higher goes first, and training stands at 0 on workers of its own
@@ -33,7 +36,15 @@ class Previews:
         self._lock = threading.Lock()
         self._newest: dict[str, Future[Any]] = {}
 
-    def one(self, client: Client, store: str, request: PreviewRequest, session: str, timeout: float) -> PreviewReply:
+    @overload
+    def one(
+        self, client: Client, store: str, request: PreviewRequest, session: str, timeout: float
+    ) -> PreviewReply: ...
+    @overload
+    def one(
+        self, client: Client, store: str, request: GradientRequest, session: str, timeout: float
+    ) -> GradientReply: ...
+    def one(self, client: Client, store: str, request: Question, session: str, timeout: float) -> Any:
         """Ask, wait, answer; a worker that died meanwhile is asked again once, one that scans until it is through."""
         deadline = time.monotonic() + timeout
         while True:
@@ -43,7 +54,7 @@ class Previews:
                 if time.monotonic() > deadline:
                     raise
 
-    def _once(self, client: Client, store: str, request: PreviewRequest, session: str, timeout: float) -> PreviewReply:
+    def _once(self, client: Client, store: str, request: Question, session: str, timeout: float) -> Any:
         for attempt in (1, 2):
             future = _submit(client, store, request, SLIDER, SLICE_S)
             if session:
@@ -114,11 +125,9 @@ class Curve:
                 future.cancel()
 
 
-def _submit(
-    client: Client, store: str, request: PreviewRequest, priority: int, patience_s: float = math.inf
-) -> Future[Any]:
+def _submit(client: Client, store: str, request: Question, priority: int, patience_s: float = math.inf) -> Future[Any]:
     return client.submit(
-        preview,
+        gradient if isinstance(request, GradientRequest) else preview,
         store,
         request,
         patience_s,
@@ -130,8 +139,8 @@ def _submit(
     )
 
 
-def _open(answer: Any) -> PreviewReply:
+def _open(answer: Any) -> Any:
     if isinstance(answer, LabError):  # a sentence for people travels as a value: nothing failed
         raise answer
-    assert isinstance(answer, PreviewReply)
+    assert isinstance(answer, PreviewReply | GradientReply)
     return answer

@@ -12,8 +12,11 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import pytest
+import torch
 
 from prune_core import figures
+from prune_core.clipping import FlatGradients, cliff
+from prune_core.clipping.curves import lanes
 from prune_core.events import Boundary, InterventionEvent, LayerSnapshot, SnapshotEvent
 from prune_core.figures.palette import DARK, LIGHT
 from prune_core.figures.parallel_axes import Span
@@ -89,6 +92,11 @@ def results(ways: tuple[str, ...] = ("Magnitude", "Random"), thresholds: tuple[A
     return pd.DataFrame(rows).assign(member=range(len(rows)), scope="global", schedule="cubic")
 
 
+WEIGHTS = torch.linspace(-1, 1, 100).view(10, 10)
+FLAT = FlatGradients(torch.linspace(-2, 3, 101), ("a.weight", "a.bias"), (0, 100, 101), (WEIGHTS, torch.ones(1)))
+LANES = lanes(FLAT, [5.0, 9.0, 30.0])
+PLACES = {lane.name: len(lane.thresholds) // 2 for lane in LANES if not lane.why}
+PATHS = [cliff.descend(way, 1.0, 0.25) for way in cliff.WAYS]
 MANY = results(ways=("Magnitude", "LAMP", "Taylor", "Random"), seeds=1, targets=np.linspace(0, 0.99, 2500))
 
 # figure -> ways to make its data; a figure that is not here fails test_every_figure_is_here
@@ -104,6 +112,26 @@ CASES: dict[str, list[Callable[[], Any]]] = {
         lambda: figures.gradient_norm_data(history(0)),
     ],
     "clipped_share": [lambda: figures.clipped_share_data(history()), lambda: figures.clipped_share_data(history(0))],
+    "clip_curves": [
+        *(lambda m=m: figures.clip_curves_data(LANES, PLACES, "value", m) for m in ("norm_after", "changed", "cosine")),
+        lambda: figures.clip_curves_data(LANES, PLACES, "autoclip", "norm_after"),
+        lambda: figures.clip_curves_data(LANES, PLACES, "per_sample", "changed"),
+    ],
+    "clip_histogram": [
+        lambda: figures.clip_histogram_data(FLAT.values, FLAT.values.clamp(-1, 1), "By value at 1", 1.0, (0.1, 5.0)),
+        lambda: figures.clip_histogram_data(np.zeros(5), np.zeros(5), "By norm at 1"),
+    ],
+    "clip_arrows": [
+        lambda: figures.clip_arrows_data(LANES, PLACES, "value"),
+        lambda: figures.clip_arrows_data(LANES, PLACES, "per_sample"),
+    ],
+    "clip_layers": [
+        *(lambda s=s: figures.clip_layers_data(LANES, PLACES, FLAT.names, (100, 1), s) for s in ("changed", "turned")),
+        lambda: figures.clip_layers_data(LANES, PLACES, FLAT.names, (100, 1), "left"),
+        lambda: figures.clip_layers_data([], {}, FLAT.names, (100, 1), "left"),
+    ],
+    "cliff": [lambda: figures.cliff_data(PATHS), lambda: figures.cliff_data([])],
+    "cliff_loss": [lambda: figures.cliff_loss_data(PATHS), lambda: figures.cliff_loss_data([])],
     "sparsity": [
         lambda: figures.sparsity_data(history(), [(0, 0.0), (500, 0.0), (2000, 0.9)], MARKS),
         lambda: figures.sparsity_data(history(0)),
