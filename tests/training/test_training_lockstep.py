@@ -56,7 +56,7 @@ def test_lanes_leave_out_either_or_both() -> None:
     assert list(found) == list(LANES)
     assert [lane_of(one) for one in found.values()] == list(LANES)
     assert found["both"] == base() and found["baseline"].differences(base()).keys() >= {"clip", "prune.criterion"}
-    with pytest.raises(pc.ConfigError, match="clips and prunes.*prune must be set, got None"):
+    with pytest.raises(pc.ConfigError, match=r"clips and prunes.*prune must be set, got None"):
         pc.lanes_of(base().replace(prune=None))
 
 
@@ -161,7 +161,7 @@ def test_a_pace_keeps_steps_apart_and_a_word_breaks_in() -> None:
         control.pace(-1)
 
 
-def test_one_that_is_behind_catches_up_first(tmp_path: Any) -> None:
+def test_one_that_is_behind_catches_up_first() -> None:
     made, states = lanes(base(), control := pc.Control())
     short = list(itertools.islice(events(states["both"], LaneControl(control)), 30))
     ahead = max(e.step for e in short if isinstance(e, pc.StepEvent))
@@ -169,4 +169,5 @@ def test_one_that_is_behind_catches_up_first(tmp_path: Any) -> None:
     made[3].step = ahead
     order = [(n, e.step) for n, e in lockstep(made, control) if isinstance(e, pc.StepEvent)]
     first = next(i for i, (n, _) in enumerate(order) if n == "both")
-    assert {s for n, s in order[:first]} == set(range(1, ahead + 1))
+    assert order[first] == ("both", ahead + 1)
+    assert {s for n, s in order[:first]} == set(range(1, ahead + 2)), "the others came before it, in their order"
