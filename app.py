@@ -11,8 +11,9 @@ theme.apply()
 page = st.navigation(
     {
         "Explore": [
-            st.Page("pages/train.py", title="Train", icon=":material/play_circle:", default=True),
+            st.Page("pages/race.py", title="Race", icon=":material/sports_score:", default=True),
             st.Page("pages/prune.py", title="Prune", icon=":material/compress:"),
+            st.Page("pages/train.py", title="Train", icon=":material/play_circle:"),
             st.Page("pages/trade_offs.py", title="Trade-offs", icon=":material/scatter_plot:"),
         ],
         "Look back": [st.Page("pages/runs.py", title="Runs", icon=":material/table_rows:")],

@@ -23,7 +23,7 @@ class RaceFinding:
     ``clipped`` is the share of gradient entries that clipping changed, the mean over a run's steps; ``cost_pruning``
     and ``cost_clipping`` are accuracy of the baseline minus that of the lane, of equal seeds, in [-1, 1].
     ``lost_clipping`` and ``lost_pruning`` are parameters at exactly zero, means over seeds; ``diverged`` counts seeds
-    by lane. ``without`` and ``with_clipping`` are mean accuracies of the two lanes that do not clip, and of those that do.
+    by lane. ``without`` and ``with_clipping`` are mean accuracies of the two lanes that do not clip, and of the others.
     """
 
     seeds: tuple[int, ...]
