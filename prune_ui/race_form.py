@@ -134,7 +134,7 @@ def sliders(form: Form[Experiment], view: RaceView | None) -> None:
     sparsity = values.get("sparsity", experiment.prune.schedule.final)
     specs = _spec(experiment.clip, experiment.clip.threshold_field), _spec(experiment.prune.schedule, "final")
     with left:
-        _slider("clip_threshold", f"Clip threshold: {specs[0].label}", specs[0], threshold, form, view)
+        _slider("clip_threshold", "Clip threshold", specs[0], threshold, form, view)
     with middle:
         _slider("sparsity", "Sparsity: share of weights to remove", specs[1], sparsity, form, view)
     with right:

@@ -20,12 +20,11 @@ from prune_ui.race_state import RaceView, wanted
 from prune_ui.train_status import LOOKS
 
 NAMES: dict[LaneName, str] = {
-    "baseline": "Baseline", "clipping": "Clipping", "pruning": "Pruning", "both": "Clipping + pruning",
+    "baseline": "Baseline", "clipping": "Clipping", "pruning": "Pruning", "both": "Both",
 }  # fmt: skip
 DOES: dict[LaneName, str] = {
     "baseline": "neither", "clipping": "limits updates", "pruning": "removes weights", "both": "does both",
 }  # fmt: skip
-LINE = {"baseline": "", "clipping": "7 4", "pruning": "2 3", "both": "8 3 2 3"}  # as the charts' dashes
 LAYER = "race/layer"
 
 
@@ -50,14 +49,13 @@ def _card(lane: LaneName, view: RaceView | None) -> str:
         for name, value in (
             ("Test accuracy", accuracy),
             ("Loss", loss),
-            ("On disk", _of(summary.get("kept_bytes"), summary.get("dense_bytes"), "B")),
+            ("On disk", _of(summary.get("kept_bytes"), _whole(view, summary), "B")),
             ("MACs", _of(summary.get("kept_macs"), summary.get("macs"), "")),
         )
     )
     return (
         f'<section class="lab-lane {lane}" data-lane="{lane}" aria-label="{NAMES[lane]}">'
-        f'<header><svg width="26" height="8" aria-hidden="true"><line x1="1" y1="4" x2="25" y2="4" '
-        f'stroke="currentColor" stroke-width="3" stroke-dasharray="{LINE[lane]}"/></svg><b>{NAMES[lane]}</b>'
+        f'<header><span class="lab-dash {lane}" aria-hidden="true"></span><b>{NAMES[lane]}</b>'
         f'<em class="{colour}">{state}</em></header>'
         f'<p class="lab-lane-left"><strong>{"–" if left is None else count(left)}</strong>'
         f"<span>non-zero parameters</span></p>{bar}"
@@ -74,8 +72,14 @@ def _state(run: LiveRun | None) -> tuple[str, str]:
     return LOOKS[record.status].label, "bad" if record.status == "failed" else ""
 
 
+def _whole(view: RaceView | None, summary: dict[str, Any]) -> Any:
+    """Bytes with nothing removed, stored the same way: those of the baseline."""
+    lane = view.lanes.get("baseline") if view is not None else None
+    return lane.record.summary.get("kept_bytes") if lane is not None else summary.get("dense_bytes")
+
+
 def _of(kept: Any, dense: Any, unit: str) -> str:
-    """What is left, and below it of how much; MACs and bytes as they were measured."""
+    """What is left, and of how much; MACs and bytes as they were measured."""
     if kept is None or dense is None:
         return "–"
     shown, whole = si(float(kept), unit), si(float(dense), unit)
@@ -158,9 +162,8 @@ def _histogram(
     view: RaceView | None, lane: LaneName, layers: dict[LaneName, LayerSnapshot], threshold: float | None
 ) -> dict[str, Any]:
     if view is None or lane not in layers:
-        figure = empty(f"{NAMES[lane]}: weights, gradient", "Not yet.", x="weight", y="weights", height=HEIGHT)
+        figure = empty(f"{lane.capitalize()}, in detail", "Not yet.", x="weight", y="weights", height=HEIGHT)
         figure["layout"]["meta"]["theme"] = "light"
-        figure["layout"]["title"]["font"] = {"size": 14}
         return figure
     line = threshold if lane in ("clipping", "both") else None
     run, layer = view.lanes[lane], layers[lane]

@@ -57,7 +57,7 @@ def _picture(tick: float | None) -> None:
         race_words.repeat(view)
     with st.container():
         race_lanes.progress(view)
-    with st.container():
+    with st.container(key="race_histograms"):
         race_lanes.histograms(view)
     if tick != _tick(view):
         session.rerun()
@@ -110,10 +110,6 @@ def _steering(view: RaceView) -> None:
     st.button(
         "Step", key="race/step", icon=":material/skip_next:", disabled=waits, on_click=state.steer,
         args=(view.id, "step"), help="Make one step in every lane, and hold.",
-    )  # fmt: skip
-    st.button(
-        "Stop", key="race/stop", icon=":material/stop:", on_click=state.steer, args=(view.id, "stop"),
-        help="End all lanes; what they have learned is kept.",
     )  # fmt: skip
 
 

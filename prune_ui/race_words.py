@@ -16,7 +16,7 @@ from prune_core.figures.words import plural
 from prune_core.tracking import Repeats, race_row, repeat_space, repeats
 from prune_ui import race_state as state
 from prune_ui import session
-from prune_ui.explain import IDEA
+from prune_ui.explain import IDEA, lesson
 from prune_ui.race_state import RaceView
 from prune_ui.session import Key
 
@@ -31,8 +31,13 @@ _found: OrderedDict[tuple[int, str], tuple[float, Repeats]] = OrderedDict()  # b
 
 def sentence(view: RaceView | None) -> None:
     """What the race shows, in its own numbers; while it goes, what there is to see."""
-    if view is None or view.active:
+    if view is None or not view.first.last:
         st.html(IDEA)
+        return
+    if view.active:
+        run = view.lanes.get("both", view.first)
+        found = lesson(view.experiment, run.means["clipped"], run.last.get("sparsity", 0.0), run.snapshot)
+        st.html(found.html())
         return
     st.html(f'<p class="lab-lesson" data-race="{html.escape(view.id)}">{_html(finding(view))}</p>')
 
@@ -52,9 +57,7 @@ def repeat(view: RaceView | None) -> None:
     known = _repeats(view.experiment)
     done, total = len(known.done), known.total
     if view.changed:
-        st.caption(
-            "It was changed while it went, so other seeds cannot repeat it: these are the numbers of one race."
-        )
+        st.caption("It was changed while it went, so other seeds cannot repeat it: these are the numbers of one race.")
         return
     if done == total:
         st.caption(f"With {plural(total // 4, 'more seed')}: mean and 95 % interval of five races, pair by pair.")

@@ -89,8 +89,8 @@ def draw_lane_histograms(data: LaneHistograms, colours: Palette) -> Plain:
     names = [f"10<sup>{t}</sup>".replace("-", "\u2212") for t in ticks]
     gone = f"{count(float(w.removed.sum()))} removed" if w.removed.any() else "0 removed"
     cut = f", {percent(g.share_above)} clipped" if g.threshold is not None else ""
-    figure = frame(
-        traces, title=f"{data.lane.capitalize()}: weights, gradient", subtitle=f"{gone}{cut}",
+    return frame(
+        traces, title=f"{data.lane.capitalize()}, in detail", subtitle=f"{gone}{cut}",
         x="weight", y="weights per bin", alt=alt_lane_histograms(data), height=HEIGHT, shapes=shapes, barmode="stack",
         showlegend=False, margin={"l": 44, "r": 8},
         xaxis={"range": list(data.span), "anchor": "y", "nticks": 4, "title": {"text": "weight", "standoff": 2}},
@@ -101,8 +101,6 @@ def draw_lane_histograms(data: LaneHistograms, colours: Palette) -> Plain:
         yaxis2={"range": [0, data.tops[1]], "domain": [0, 0.36], "nticks": 3, "tickformat": "~s",
                 "title": {"text": "entries"}},
     )  # fmt: skip
-    figure["layout"]["title"]["font"] = {"size": 14}
-    return figure
 
 
 def _round_up(value: float) -> float:
