@@ -109,7 +109,7 @@ def presets(form: Form[Experiment], view: RaceView | None) -> None:
 
     st.selectbox(
         "What to race", names, names.index(now), key=key, format_func=lambda n: labels.get(n, n), on_change=chosen,
-        width=300,
+        width=230,
     )  # fmt: skip
 
 

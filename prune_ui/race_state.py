@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+import streamlit as st
+
 from prune_core.errors import LabError, RunNotFoundError
 from prune_core.events import InterventionField
 from prune_core.experiment import Experiment
@@ -104,6 +106,8 @@ def open_link(form: Form[Experiment]) -> list[str]:
     params = session.read_link(PAGE)
     if params is None:
         return []
+    if RACE not in params and session.RUN in params:  # a link from when Train was the first page
+        st.switch_page("pages/train.py", query_params=params)
     race = params.pop(RACE, "")[:64]
     SHOWN.set(race)
     wrong = form.read(params) if params else []

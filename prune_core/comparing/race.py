@@ -86,7 +86,7 @@ class RaceFinding:
         return [("", word), ("pruning", f"{points} {'point' if points == '1.0' else 'points'}"), ("", span)]
 
     def _seeds(self) -> str:
-        return "1 seed" if self.n == 1 else f"{self.n} seeds, mean and 95 % interval"
+        return "1 seed" if self.n == 1 else f"{self.n} seeds, mean and 95\u00a0% interval"
 
 
 def race_finding(table: pd.DataFrame, lanes: Sequence[str] = LANES) -> RaceFinding:
