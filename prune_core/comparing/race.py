@@ -96,7 +96,7 @@ def race_finding(table: pd.DataFrame, lanes: Sequence[str] = LANES) -> RaceFindi
     which is that of guessing. Differences in accuracy leave seeds out whose baseline diverged.
     """
     rows = table[table["status"].isin(FINAL) & table["accuracy"].notna()]
-    by_seed = {int(seed): part.set_index("lane") for seed, part in rows.groupby("seed")}  # type: ignore[call-overload]
+    by_seed = {int(seed): part.set_index("lane") for seed, part in rows.groupby("seed")}
     whole = {seed: part for seed, part in sorted(by_seed.items()) if set(lanes) <= set(part.index)}
     diverged = {lane: sum(_diverged(part.loc[lane]) for part in whole.values()) for lane in lanes}
     learned = [part for part in whole.values() if not _diverged(part.loc["baseline"])]

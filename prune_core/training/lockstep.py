@@ -49,9 +49,12 @@ def lane_of(experiment: Experiment) -> LaneName:
 
 def fields_of(experiment: Experiment) -> frozenset[InterventionField]:
     """The settings that can be changed in mid-run."""
-    clip: set[InterventionField] = {"clip_threshold"} if experiment.clip is not None else set()
-    prune: set[InterventionField] = {"sparsity"} if experiment.prune is not None else set()
-    return frozenset[InterventionField]({"lr"} | clip | prune)
+    found: set[InterventionField] = {"lr"}
+    if experiment.clip is not None:
+        found.add("clip_threshold")
+    if experiment.prune is not None:
+        found.add("sparsity")
+    return frozenset(found)
 
 
 class LaneControl(Control):

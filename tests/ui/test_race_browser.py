@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from lab_browser_tools import PATIENCE_S, drawn, fits, until
+from lab_browser_tools import PATIENCE_S, fits, until
 
 from prune_core.comparing import race_finding
 from prune_core.tracking import Races, race_table
@@ -74,7 +74,6 @@ def test_a_change_in_mid_race_is_marked_in_the_lanes_it_concerns_and_a_refresh_l
     until(page, lambda: {store.run(i).status for i in lanes.values()} == {"paused"}, "all hold")
     assert len({store.run(i).step for i in lanes.values()}) == 1
     button(page, "Play").wait_for()
-    drawn(page, 0)
     shot(page, "race-paused", full=False)
     button(page, "Reset").click()
     until(page, lambda: all(store.run(i).has_ended for i in lanes.values()), "it ended")
