@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import streamlit as st
 
-from prune_ui import glossary, theme
+from prune_ui import glossary, theme, tour
 
 st.set_page_config(page_title="Clip & Prune Lab", page_icon=str(theme.ICON), layout="wide", initial_sidebar_state=340)
 theme.apply()
 page = st.navigation(
     {
         "Explore": [
-            st.Page("pages/train.py", title="Train", icon=":material/play_circle:", default=True),
+            st.Page("pages/race.py", title="Race", icon=":material/flag:", default=True),
             st.Page("pages/clipping.py", title="Clipping", icon=":material/content_cut:"),
             st.Page("pages/prune.py", title="Prune", icon=":material/compress:"),
+            st.Page("pages/train.py", title="Train", icon=":material/play_circle:"),
             st.Page("pages/trade_offs.py", title="Trade-offs", icon=":material/scatter_plot:"),
         ],
         "Look back": [
@@ -27,5 +28,7 @@ page = st.navigation(
     },
     expanded=True,
 )
+tour.invite()
+tour.show(page.url_path or "race")
 page.run()
 glossary.show(page.url_path or "race")

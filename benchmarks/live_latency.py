@@ -96,7 +96,7 @@ def first_points(page: Any, url: str, rounds: int) -> list[float]:
         page.get_by_test_id("stMain").get_by_role("button", name=name, exact=True) for name in ("Train", "Stop")
     )
     for turn in range(rounds + 1):
-        page.goto(f"{url}/?train.steps=3000&prune.schedule.start=100&prune.schedule.stop=2000")
+        page.goto(f"{url}/train?train.steps=3000&prune.schedule.start=100&prune.schedule.stop=2000")
         expect(train).to_be_enabled(timeout=60_000)
         page.wait_for_function(f"() => {NEWEST} !== null")  # the sample run stands there, 400 steps long
         page.wait_for_timeout(700)
@@ -134,7 +134,7 @@ def steps_seen(page: Any, url: str, home: str, rounds: int, steps: int) -> list[
         run_id = store.create(experiment, owner="bench")
         made = start.Queue()
         worker = start.Process(target=work, args=(home, run_id, made))
-        page.goto(f"{url}/?run={run_id}")
+        page.goto(f"{url}/train?run={run_id}")
         page.get_by_text(re.compile("You are watching")).first.wait_for(timeout=60_000)
         page.evaluate(WATCH)
         worker.start()

@@ -33,7 +33,7 @@ CHECK_S = 1.0  # how old an ended run's state may be when a page asks for it
 RATE_S = 6.0  # seconds over which speed is measured
 MOST_ROWS = 20_000  # rows kept of a long run; beyond, half of them go and the extremes stay
 MEANS = [1 + STEP_FIELDS.index(name) for name in ("clipped", "cosine")]  # columns whose mean over all steps is kept
-MOST_RUNS = 32  # runs kept in memory; those watched longest ago go first
+MOST_RUNS = 160  # runs kept in memory; those watched longest ago go first
 
 
 @dataclass(frozen=True)

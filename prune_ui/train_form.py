@@ -51,16 +51,16 @@ def panel(form: Form[Experiment]) -> None:
         form.part("data")
         form.part("model")
         _size(form)
-        _repair(form, "model")
+        repair_button(form, "model")
     with st.container(key="settings_clip", border=True):
         form.part("clip")
     with st.container(key="settings_prune", border=True):
         form.part("prune")
-        _repair(form, "prune")
+        repair_button(form, "prune")
     with st.container(key="settings_train", border=True):
         st.markdown("**Training**")
         form.part("train")
-        _repair(form, "train")
+        repair_button(form, "train")
     st.button(
         "Default settings", key="train/defaults", on_click=form.take, args=(default_experiment(),), type="tertiary",
         icon=":material/restart_alt:", help="Take back everything that was changed here.",
@@ -185,12 +185,12 @@ def _values(form: Form[Experiment], cls: Any, path: str) -> dict[str, Any]:
     return {s.name: form.draft.parsed(f"{path}.{s.name}", s) for s in cls.fields() if not is_part(s)}
 
 
-def _repair(form: Form[Experiment], part: str) -> None:
+def repair_button(form: Form[Experiment], part: str) -> None:
     """A button that puts right what two parts disagree about, where there is one obvious way."""
     if part not in form.built.problems:
         return
     for label, action in _repairs(form, part):
-        st.button(label, key=f"train/repair/{part}/{label}", on_click=action, icon=":material/auto_fix_high:")
+        st.button(label, key=f"{form.key}/repair/{part}/{label}", on_click=action, icon=":material/auto_fix_high:")
 
 
 def _repairs(form: Form[Experiment], part: str) -> list[tuple[str, Callable[[], None]]]:

@@ -9,13 +9,17 @@ from prune_core.comparing.differences import Difference, differences, holm
 from prune_core.comparing.front import pareto_front
 from prune_core.comparing.intervals import Interval, mean_by, mean_interval
 from prune_core.comparing.knee import Knee, knee
+from prune_core.comparing.race import RACE_COLUMNS, RaceFinding, blew_up, race_finding
 from prune_core.comparing.tables import begun, final_rows, line_fields, names_of, settings_of, varying
 
 __all__ = [
+    "RACE_COLUMNS",
     "Difference",
     "Interval",
     "Knee",
+    "RaceFinding",
     "begun",
+    "blew_up",
     "differences",
     "final_rows",
     "holm",
@@ -25,6 +29,7 @@ __all__ = [
     "mean_interval",
     "names_of",
     "pareto_front",
+    "race_finding",
     "settings_of",
     "varying",
 ]

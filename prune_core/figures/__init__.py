@@ -22,6 +22,7 @@ from prune_core.figures.gradient_histogram import (
     gradient_histogram_data,
 )
 from prune_core.figures.gradient_norm import alt_gradient_norm, draw_gradient_norm, gradient_norm_data
+from prune_core.figures.lane_histograms import alt_lane_histograms, draw_lane_histograms, lane_histograms_data
 from prune_core.figures.layer_bars import alt_layer_bars, draw_layer_bars, layer_bars_data
 from prune_core.figures.layer_sensitivity import (
     alt_layer_sensitivity,
@@ -33,6 +34,7 @@ from prune_core.figures.mask_picture import alt_mask_picture, draw_mask_picture,
 from prune_core.figures.overlay import alt_overlay, draw_overlay, overlay_data
 from prune_core.figures.palette import IDEAS, Idea, Palette, Theme, idea_of, palette
 from prune_core.figures.parallel import alt_parallel, draw_parallel, parallel_data
+from prune_core.figures.race_progress import alt_race_progress, draw_race_progress, race_progress_data
 from prune_core.figures.sparsity import alt_sparsity, draw_sparsity, sparsity_data
 from prune_core.figures.template import template
 from prune_core.figures.threshold_sparsity import (
@@ -66,12 +68,14 @@ __all__ = [
     "alt_decision_boundary",
     "alt_gradient_histogram",
     "alt_gradient_norm",
+    "alt_lane_histograms",
     "alt_layer_bars",
     "alt_layer_sensitivity",
     "alt_loss_accuracy",
     "alt_mask_picture",
     "alt_overlay",
     "alt_parallel",
+    "alt_race_progress",
     "alt_sparsity",
     "alt_threshold_sparsity",
     "alt_trade_off",
@@ -95,12 +99,14 @@ __all__ = [
     "draw_decision_boundary",
     "draw_gradient_histogram",
     "draw_gradient_norm",
+    "draw_lane_histograms",
     "draw_layer_bars",
     "draw_layer_sensitivity",
     "draw_loss_accuracy",
     "draw_mask_picture",
     "draw_overlay",
     "draw_parallel",
+    "draw_race_progress",
     "draw_sparsity",
     "draw_threshold_sparsity",
     "draw_trade_off",
@@ -108,6 +114,7 @@ __all__ = [
     "gradient_histogram_data",
     "gradient_norm_data",
     "idea_of",
+    "lane_histograms_data",
     "layer_bars_data",
     "layer_sensitivity_data",
     "loss_accuracy_data",
@@ -116,6 +123,7 @@ __all__ = [
     "overlay_data",
     "palette",
     "parallel_data",
+    "race_progress_data",
     "sparsity_data",
     "template",
     "threshold_sparsity_data",

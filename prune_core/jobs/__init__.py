@@ -7,6 +7,7 @@ from prune_core.jobs.handle import RunHandle
 from prune_core.jobs.lab import Lab
 from prune_core.jobs.preview import Curve, SupersededError
 from prune_core.jobs.question import Cost, LayerPicture, LayerView, PreviewReply, PreviewRequest, ScanningError
+from prune_core.jobs.race import RaceHandle
 from prune_core.jobs.scan import SensitivityScan
 from prune_core.jobs.sweeps import Progress, SweepCost, SweepHandle, progress_of
 
@@ -22,6 +23,7 @@ __all__ = [
     "PreviewReply",
     "PreviewRequest",
     "Progress",
+    "RaceHandle",
     "RunHandle",
     "ScanRequest",
     "ScanningError",

@@ -23,12 +23,13 @@ from prune_core.jobs.handle import RunHandle
 from prune_core.jobs.place import EngineFile, Place
 from prune_core.jobs.preview import Curve, Previews
 from prune_core.jobs.question import PreviewReply, PreviewRequest
+from prune_core.jobs.race import RaceHandle
 from prune_core.jobs.scan import SensitivityScan
 from prune_core.jobs.sweeping import Sweeping, check_known
 from prune_core.models import ModelSource
-from prune_core.tracking import Store, store_url
+from prune_core.tracking import Races, Store, store_url
 from prune_core.tracking import home as default_home
-from prune_core.training import Cell
+from prune_core.training import Cell, lanes_of
 
 T = TypeVar("T")
 WORKERS = ["name", "role", "state", "run", "pid", "address", "gpu", "problem"]
@@ -78,6 +79,25 @@ class Lab(Sweeping):
         run_id = self.store.create(experiment, name=name, owner=owner, priority=priority)
         self._wake()
         return self.handle(run_id)
+
+    def race(self, experiment: Experiment, name: str = "", owner: str = "", priority: int = 0) -> RaceHandle:
+        """Queue the four lanes of ``experiment`` (see ``lanes_of``) as one job of one worker, and return at once.
+
+        Raises ConfigError for an experiment that does not clip and prune, and as ``launch``.
+        """
+        lanes_of(experiment)
+        if self.scheduler is None:
+            check_known(experiment)
+        self.attach()
+        race_id = Races(self.store).create(experiment, name=name, owner=owner, priority=priority)
+        self._wake()
+        return self.race_handle(race_id)
+
+    def race_handle(self, race_id: str) -> RaceHandle:
+        """The race of that id. Raises RunNotFoundError."""
+        races = Races(self.store)
+        races.lanes(race_id)
+        return RaceHandle(race_id, races, self._wake)
 
     def handle(self, run_id: str) -> RunHandle:
         """The run of that id. Raises RunNotFoundError."""

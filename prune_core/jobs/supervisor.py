@@ -12,7 +12,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from distributed import Client, Scheduler
@@ -24,7 +24,7 @@ from prune_core.events import ENDED, Status
 from prune_core.jobs import place
 from prune_core.jobs.meeting import Meeting
 from prune_core.jobs.tending import Tender
-from prune_core.jobs.worker import execute_run
+from prune_core.jobs.worker import execute_job
 from prune_core.tracking import RETRY, Store, files, start_publisher
 
 TICK_S = 1.0  # how often the store is looked at when nobody wakes the supervisor
@@ -38,12 +38,14 @@ log = logging.getLogger("prune_core.jobs")
 
 @dataclass
 class Job:
-    """One run on one worker."""
+    """One run on one worker, or the lanes of one ``race``."""
 
-    run_id: str
+    run_ids: list[str]
     worker: str
+    race: str = ""
     task: asyncio.Task[None] | None = None
-    heard: int = 0  # last control seen
+    heard: dict[str, int] = field(default_factory=dict)  # last control seen, by who was told
+    told: set[str] = field(default_factory=set)  # who was told to stop
     overdue: float | None = None  # since when it should have been over, by the monotonic clock
     verdict: tuple[Status, str] | None = None  # status and reason to write when its worker is gone
 
@@ -116,7 +118,7 @@ class Supervisor(SchedulerPlugin):
             "gpu": "GPU" in ws.resources,
             "state": "refused" if self._meeting.problem(ws) else "busy" if busy else "idle",
             "problem": self._meeting.problem(ws),
-            "run": job.run_id if job else "",
+            "run": job.run_ids[0] if job else "",
             "pid": ws.pid,
             "address": ws.address,
         }
@@ -148,16 +150,18 @@ class Supervisor(SchedulerPlugin):
             return
         # what was just given away is being claimed, or could not be: then it must not be tried without a pause
         self._tried = {run_id: at for run_id, at in self._tried.items() if time.monotonic() - at < TICK_S}
-        taken = {job.run_id for job in self._jobs.values()} | self._tried.keys()
+        taken = {run_id for job in self._jobs.values() for run_id in job.run_ids} | self._tried.keys()
         for addresses, cuda in self._shares(free):
             if not (addresses := [address for address in addresses if address not in self._jobs]):
                 continue
             queue = await asyncio.to_thread(self._store.turn, len(addresses) + len(taken), cuda)
             waiting = [run_id for run_id in queue if run_id not in taken]
             for address, run_id in zip(addresses, waiting, strict=False):
-                if address in self._scheduler.workers:
-                    job = self._jobs[address] = Job(run_id, address)
-                    self._tried[run_id] = time.monotonic()
+                race, together = await asyncio.to_thread(self._store.together, run_id)
+                together = [one for one in together if one not in taken]
+                if together and address in self._scheduler.workers and address not in self._jobs:
+                    job = self._jobs[address] = Job(together, address, race)
+                    self._tried |= dict.fromkeys(together, time.monotonic())
                     job.task = asyncio.create_task(self._follow(job))
 
     def _shares(self, free: list[str]) -> list[tuple[list[str], bool | None]]:
@@ -181,10 +185,11 @@ class Supervisor(SchedulerPlugin):
         """Give ``job`` to its worker and free the worker when it is over, however it ends."""
         try:
             future = self._client.submit(
-                execute_run,
+                execute_job,
                 self.store_url,
-                job.run_id,
-                key=f"run-{job.run_id}-{time.time_ns():x}",
+                job.run_ids,
+                job.race,
+                key=f"run-{job.run_ids[0]}-{time.time_ns():x}",
                 workers=[job.worker],
                 allow_other_workers=False,
                 pure=False,
@@ -193,8 +198,8 @@ class Supervisor(SchedulerPlugin):
             await future
         except asyncio.CancelledError:
             raise
-        except Exception as error:  # execute_run never raises: this is Dask's word that the worker is gone
-            log.warning("Run %s: %s", job.run_id, error)
+        except Exception as error:  # execute_job never raises: this is Dask's word that the worker is gone
+            log.warning("Run %s: %s", job.run_ids[0], error)
         finally:
             if self._jobs.get(job.worker) is job:
                 # a worker that died is announced by remove_worker, which writes why; it still finds the job then
@@ -219,26 +224,32 @@ class Supervisor(SchedulerPlugin):
             self._on_idle()
 
     def _should_end(self, job: Job) -> bool:
-        """Whether the run was told to stop, or has lost its place in the store, while its worker still works on it."""
-        for control in self._store.controls(job.run_id, job.heard):
-            job.heard = control.id
-            if control.command == "stop" and control.value is None:  # with one it has steps to make before
-                return True
-        status = self._store.run(job.run_id).status
-        if status == "cancelled":  # whoever cancels it may have no process that publishes
-            start_publisher(self._store)
-        return status in ENDED
+        """Whether all of it was told to stop, or lost its place in the store, while its worker still works on it."""
+        for one in (*job.run_ids, job.race) if job.race else job.run_ids:
+            for control in self._store.controls(one, job.heard.get(one, 0)):
+                job.heard[one] = control.id
+                if control.command == "stop" and control.value is None:  # with one it has steps to make before
+                    job.told.add(one)
+        ended = set()
+        for run_id in job.run_ids:
+            status = self._store.run(run_id).status
+            if status == "cancelled":  # whoever cancels it may have no process that publishes
+                start_publisher(self._store)
+            if status in ENDED:
+                ended.add(run_id)
+        return job.race in job.told or job.told | ended >= set(job.run_ids)
 
     async def _end(self, job: Job, status: Status, reason: str) -> None:
-        """Write how a run ended whose process can no longer do it. One that was not claimed yet stays in the queue."""
-        if await asyncio.to_thread(self._store.fail, job.run_id, status, reason):
-            await asyncio.to_thread(start_publisher, self._store)
+        """Write how runs ended whose process can no longer do it. What was not claimed yet stays in the queue."""
+        for run_id in job.run_ids:
+            if await asyncio.to_thread(self._store.fail, run_id, status, reason):
+                await asyncio.to_thread(start_publisher, self._store)
 
     async def _end_process(self, job: Job) -> None:
         ws = self._scheduler.workers.get(job.worker)
         if ws is None or not ws.nanny:
             return  # without a nanny nobody could start the process again
-        log.warning("Run %s does not end by itself: its worker process %s is ended.", job.run_id, ws.pid)
+        log.warning("Run %s does not end by itself: its worker process %s is ended.", job.run_ids[0], ws.pid)
         job.verdict = (
             "stopped",
             (f"it did not stop within {self._patience:g} s, so its process was ended; its last checkpoint is kept"),

@@ -8,28 +8,32 @@ import gc
 import importlib
 import logging
 import os
+from collections.abc import Sequence
 
 import torch
 from distributed import Worker, get_worker
 
 from prune_core.clipping import quick
 from prune_core.jobs import place
-from prune_core.tracking import Store, execute
+from prune_core.tracking import Store, execute, execute_race
 
 NICE = 5  # the page and the preview worker go first: a slider is felt, a training step is not
 
 log = logging.getLogger("prune_core.jobs")
 
 
-def execute_run(store_url: str, run_id: str) -> str:
-    """Train a queued run and record it; returns its status, ``refused`` if somebody else had claimed it.
+def execute_job(store_url: str, run_ids: Sequence[str], race: str = "") -> str:
+    """Train a queued run, or the lanes of a ``race``, and record them; returns what became of them.
 
     Whatever fails is written into the run. Nothing is raised, so that no code of a run ever harms the worker.
     """
+    me = str(get_worker().name)
     try:
-        return execute(store(store_url), run_id, worker=str(get_worker().name))
+        if race:
+            return ", ".join(execute_race(store(store_url), race, run_ids, worker=me).values())
+        return execute(store(store_url), run_ids[0], worker=me)
     except BaseException as error:  # SystemExit from people's own code would end the worker
-        log.exception("Run %s", run_id)
+        log.exception("Run %s", ", ".join(run_ids))
         return f"failed: {type(error).__name__}"
 
 

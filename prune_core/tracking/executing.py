@@ -1,23 +1,30 @@
-"""Executing a queued run: claim it, go on where it stood, train it to its end, and say how it ended."""
+"""Executing queued runs: claim them, go on where they stood, train them to their end, and say how they ended.
+
+A run alone and a lane of a race are the same Execution; a race has several, advanced in lockstep.
+"""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 
 from prune_core.errors import CheckpointError, LabError, StoreError
-from prune_core.events import InterventionEvent, Status
-from prune_core.measuring import count_parameters, latency, macs, stored_bytes
+from prune_core.events import Event, InterventionEvent, Status
+from prune_core.measuring import latency
 from prune_core.sweeping import trunk_of
 from prune_core.tracking import files
+from prune_core.tracking.costs import Costs, cost_of
 from prune_core.tracking.home import checkpoint_path
+from prune_core.tracking.listening import Listener, Listening
 from prune_core.tracking.recorder import Recorder, rows_of
 from prune_core.tracking.records import SWEEP, RunRecord
 from prune_core.tracking.store import Store, new_token
 from prune_core.training import Control, load_checkpoint
 from prune_core.training.branching import branch_
+from prune_core.training.lockstep import Lane, LaneControl, fields_of, lockstep
 from prune_core.training.state import RunState
 from prune_core.training.stream import events
 
@@ -36,30 +43,75 @@ def execute(store: Store, run_id: str, worker: str = "") -> str:
     token = new_token()
     if not store.claim(run_id, token, worker):
         return "refused"
+    run = Execution(store, run_id, token, Control())
+    for _ in run.events():
+        pass
+    return run.outcome
+
+
+def execute_race(store: Store, race_id: str, run_ids: Sequence[str], worker: str = "") -> dict[str, str]:
+    """Train the queued lanes of a race in lockstep and record each like a run of its own; what became of each.
+
+    They hold, step and slow down together as the race is told; else as ``execute``.
+    """
     control = Control()
-    recorder = Recorder(store, run_id, token, control)
-    status: Status = "failed"
-    summary: dict[str, Any] = {}
-    try:
-        recorder.start()
-        record = store.run(run_id)
-        state = _state_of(store, record, token)
-        recorder.follow(state, unwatched=(record.parent or "").startswith(SWEEP))
-        for event in events(state, control, checkpoint_path(run_id)):
-            recorder.note(event)
-        assert state.done is not None, "a run ends with a DoneEvent"
-        status, reason, summary = state.done.status, state.done.reason, _summary(state)
-    except KeyboardInterrupt:
-        status, reason = "stopped", "stopped from the keyboard"
-        raise
-    except LabError as error:
-        reason = str(error)
-    except BaseException as error:  # people's own models and methods may raise anything, SystemExit included
-        log.exception("Run %s failed", run_id)
-        reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    finally:
-        written = recorder.finish(status, reason, summary)
-    return status if written else recorder.lost or status
+    outcomes = dict.fromkeys(run_ids, "refused")
+    claimed: list[tuple[Execution, Lane]] = []
+    for run_id in run_ids:
+        token = new_token()
+        if store.claim(run_id, token, worker):
+            own = LaneControl(control)
+            one = Execution(store, run_id, token, own, lanes=len(run_ids))
+            claimed.append((one, Lane(run_id, one.events(), own)))
+    for one, lane in claimed:  # each takes a moment to read what it is: by now all are claimed, so none looks lost
+        lane.takes = fields_of(store.run(one.run_id).experiment)
+    trouble = lambda error: log.warning("Race %s could not listen: %s", race_id, error)  # noqa: E731
+    with Listening(Listener(store, race_id, control), trouble):
+        for _ in lockstep([lane for _, lane in claimed], control):
+            pass
+    return outcomes | {one.run_id: one.outcome for one, _ in claimed}
+
+
+class Execution:
+    """A claimed run in this process, one of ``lanes`` that share it; ``outcome`` is known when its events are over."""
+
+    def __init__(self, store: Store, run_id: str, token: str, control: Control, lanes: int = 1) -> None:
+        self.run_id, self.outcome = run_id, "failed"
+        self._store, self._token, self._control, self._lanes = store, token, control, lanes
+        self._recorder = Recorder(store, run_id, token, control)
+        self._recorder.start()
+
+    def events(self) -> Iterator[Event]:
+        """Train it, record it, and yield what happens; nothing that fails in it is raised but KeyboardInterrupt."""
+        store, recorder, run_id = self._store, self._recorder, self.run_id
+        status: Status = "failed"
+        summary: dict[str, Any] = {}
+        try:
+            record = store.run(run_id)
+            state = _state_of(store, record, self._token)
+            recorder.follow(state, unwatched=(record.parent or "").startswith(SWEEP))
+            costs = Costs(state) if self._lanes > 1 else None
+            for event in events(state, self._control, checkpoint_path(run_id)):
+                recorder.note(event)
+                if costs is not None and (found := costs.after(event)):
+                    recorder.say(**found)
+                yield event
+            assert state.done is not None, "a run ends with a DoneEvent"
+            status, reason, summary = state.done.status, state.done.reason, _summary(state, LATENCY_S / self._lanes)
+        except KeyboardInterrupt:
+            status, reason = "stopped", "stopped from the keyboard"
+            raise
+        except GeneratorExit:
+            status, reason = "stopped", "its race was ended"
+            raise
+        except LabError as error:
+            reason = str(error)
+        except BaseException as error:  # people's own models and methods may raise anything, SystemExit included
+            log.exception("Run %s failed", run_id)
+            reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        finally:
+            written = recorder.finish(status, reason, summary)
+            self.outcome = status if written else recorder.lost or status
 
 
 def _state_of(store: Store, record: RunRecord, token: str) -> RunState:
@@ -99,11 +151,10 @@ def _branch_(state: RunState, shared: str) -> None:
         log.warning("A run does again what run %s has done: %s", shared, error)
 
 
-def _summary(state: RunState) -> dict[str, Any]:
+def _summary(state: RunState, latency_s: float) -> dict[str, Any]:
     """What tables and MLflow show of a run that has ended."""
     assert state.done is not None, "only of runs that have ended"
     last = state.evals[-1]
-    count = count_parameters(state.model, state.masks.masks)
     return {
         "accuracy": last.accuracy,
         "loss": last.loss,
@@ -112,24 +163,21 @@ def _summary(state: RunState) -> dict[str, Any]:
         "step": state.done.step,
         "seconds": state.seconds,
         "steps_per_second": state.done.step / state.seconds if state.seconds else 0.0,
-        "parameters": count.total,
-        "nonzero": count.nonzero,
-        **_cost(state),
+        **cost_of(state),
+        **_latency(state, latency_s),
         "device": str(state.device),
         "threads": torch.get_num_threads(),
     }
 
 
-def _cost(state: RunState) -> dict[str, Any]:
-    """Bytes, multiplications of one example and milliseconds of a forward pass; what cannot be had is left out."""
-    model, masks, shape = state.model, state.masks.masks, state.data.info.shape
-    found: dict[str, Any] = {}
+def _latency(state: RunState, budget_s: float) -> dict[str, Any]:
+    """Milliseconds of a forward pass of one example; nothing where they cannot be had."""
     try:
-        found["dense_bytes"], found["kept_bytes"] = stored_bytes(model, masks)
-        work = macs(model, shape, masks)
-        found["macs"], found["kept_macs"] = work.dense, work.effective
-        time = latency(model, shape, threads=torch.get_num_threads(), repeats=LATENCY_REPEATS, budget_s=LATENCY_S)
-        found |= {"latency_ms": time.median_ms, "latency_low_ms": time.low_ms, "latency_high_ms": time.high_ms}
+        time = latency(
+            state.model, state.data.info.shape, threads=torch.get_num_threads(), repeats=LATENCY_REPEATS,
+            budget_s=budget_s,
+        )  # fmt: skip
     except Exception:  # people's own models may do what is not foreseen here; the run itself is fine
-        log.exception("Run of %s: its cost could not be measured", state.experiment.model.registered_as)
-    return found
+        log.exception("Run of %s: its latency could not be measured", state.experiment.model.registered_as)
+        return {}
+    return {"latency_ms": time.median_ms, "latency_low_ms": time.low_ms, "latency_high_ms": time.high_ms}

@@ -162,7 +162,7 @@ class Giver:
         with self._db.writing() as connection:
             at = (members.c.sweep_id == sweep_id, members.c.place == place)
             connection.execute(update(members).where(*at).values(note=writing.clean(note, 400)))
-            self._tell(connection, run_id, "stop", f"{LAB}{note}")
+            writing.tell(connection, run_id, "stop", sender=f"{LAB}{note}")
 
     def close(self, sweep_id: str) -> bool:
         """End a running sweep of which nothing is left; returns whether that was so."""
@@ -215,7 +215,7 @@ class Giver:
 
     def _stop_after(self, connection: Connection, run_id: str, until: int | None) -> None:
         if until is not None:
-            self._tell(connection, run_id, "stop", f"{LAB}shared training", float(until))
+            writing.tell(connection, run_id, "stop", float(until), f"{LAB}shared training")
 
     def _same(self, connection: Connection, digest: str, own: str | None) -> Row[Any, Any] | None:
         """A run of the same experiment as it says that is finished, or, of another's making, on its way."""
@@ -232,12 +232,6 @@ class Giver:
         except RunNotFoundError:  # purged meanwhile
             return None
         return record if record.status in ("failed", "stopped", "cancelled") and record.deleted is None else None
-
-    def _tell(self, connection: Connection, run_id: str, command: str, sender: str, value: float | None = None) -> None:
-        told = insert(schema.controls).values(
-            run_id=run_id, command=command, value=value, sender=writing.clean(sender, 120), created=time.time()
-        )
-        connection.execute(told)
 
     def _record(self, connection: Connection, sweep_id: str) -> SweepRecord:
         row = connection.execute(select(sweeps).where(sweeps.c.id == sweep_id)).mappings().first()

@@ -16,7 +16,7 @@ from prune_core.tracking import files, schema, writing
 from prune_core.tracking.alive import Process
 from prune_core.tracking.database import Database
 from prune_core.tracking.reading import Reader, is_sample
-from prune_core.tracking.records import PUBLISHING, RETRY, SWEEP
+from prune_core.tracking.records import PUBLISHING, RACE, RETRY, SWEEP
 
 ACTIVE = ("running", "paused")
 STALE_S = 5.0
@@ -146,8 +146,9 @@ class Keeper(Reader):
         reason: str,
         **seen: Any,
     ) -> bool:
-        # what never began has nothing to publish; of a sweep's many runs people publish those that they want
-        published = case((runs.c.started.is_(None), ""), (runs.c.parent.like(f"{SWEEP}%"), ""), else_="waiting")
+        # what never began has nothing to publish; of the many runs of sweeps and races people publish those they want
+        many = or_(runs.c.parent.like(f"{SWEEP}%"), runs.c.parent.like(f"{RACE}%"))
+        published = case((runs.c.started.is_(None), ""), (many, ""), else_="waiting")
         ended = (
             update(runs)
             .where(runs.c.id == run_id, runs.c.status.in_(among), *(runs.c[k] == v for k, v in seen.items()))

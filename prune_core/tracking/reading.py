@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import ColumnElement, Connection, Select, func, select
+from sqlalchemy import Connection, Select, func, select
 
 from prune_core.errors import RunNotFoundError
 from prune_core.events import STEP_FIELDS, SnapshotEvent
 from prune_core.tracking import schema
-from prune_core.tracking.database import Database
 from prune_core.tracking.records import ControlRecord, Cursor, LiveDelta, RunRecord, record_of
 from prune_core.tracking.thinning import extremes
+from prune_core.tracking.waiting import Waiting
 
 LISTED = (
     *("id", "name", "status", "reason", "data", "model", "clip", "threshold", "prune", "scope", "schedule", "target"),
@@ -32,11 +31,8 @@ runs, chunks, evals, marks = schema.runs, schema.chunks, schema.evals, schema.ma
 snapshots, controls = schema.snapshots, schema.controls
 
 
-class Reader:
+class Reader(Waiting):
     """Reads runs: those of the database, and the sample runs beside it."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = self.database = database
 
     def _reading(self, run_id: str) -> AbstractContextManager[Connection]:
         """A transaction on the database that holds the run."""
@@ -73,14 +69,6 @@ class Reader:
             found = connection.execute(select(func.count()).select_from(runs).where(runs.c.deleted.is_(None)))
             return int(found.scalar() or 0)
 
-    def queue(self) -> pd.DataFrame:
-        """The runs that wait, in the order in which they will start; ``position`` counts from 1.
-
-        Higher priority goes first; among equals, whoever has fewest runs at work or ahead in the queue.
-        """
-        with self._database.reading() as connection:
-            return self._queue(connection)
-
     def trunk_of(self, run_id: str) -> str | None:
         """The run whose training this one, of a sweep, begins with; None where there is none."""
         m, shared = schema.members.c, schema.members.alias()
@@ -91,32 +79,6 @@ class Reader:
         )
         with self._database.reading() as connection:
             return connection.execute(query.limit(1)).scalar()
-
-    def turn(self, n: int, cuda: bool | None = None) -> list[str]:
-        """The first ``n`` ids of ``queue``, without looking at all that wait.
-
-        With ``cuda`` only those whose device is (True) or is not (False) "cuda".
-        """
-        c = runs.c
-        waits: tuple[ColumnElement[bool], ...] = (c.status == "queued", c.deleted.is_(None))
-        if cuda is not None:
-            named = c.experiment.contains('"device": "cuda"')
-            waits += (named if cuda else ~named,)
-        found: list[str] = []
-        with self._database.reading() as connection:
-            taken = self._taken(connection)
-            groups = connection.execute(select(c.priority, c.owner).where(*waits).distinct()).all()
-            for priority in sorted({group.priority for group in groups}, reverse=True):
-                ranked = []
-                for owner in (group.owner for group in groups if group.priority == priority):
-                    mine = select(c.id, c.created).where(*waits, c.priority == priority, c.owner == owner)
-                    for row in connection.execute(mine.order_by(c.created, c.id).limit(n - len(found))):
-                        ranked.append((taken[owner], row.created, row.id))
-                        taken[owner] += 1
-                found += [run_id for *_, run_id in sorted(ranked)[: n - len(found)]]
-                if len(found) == n:
-                    break
-        return found
 
     # --- what a run left ----------------------------------------------------------------------------------------------
     def history(self, run_id: str, after: int = 0, limit: int | None = None) -> pd.DataFrame:
@@ -209,25 +171,6 @@ class Reader:
         if row is None:
             raise RunNotFoundError(f"There is no run {run_id!r} in this store.")
         return record_of(dict(row), read_only=is_sample(run_id))
-
-    def _queue(self, connection: Connection) -> pd.DataFrame:
-        c = runs.c
-        taken = self._taken(connection)
-        columns = (c.id, c.name, c.owner, c.priority, c.created, c.data, c.model, c.steps)
-        waiting = select(*columns).where(c.status == "queued", c.deleted.is_(None))
-        ranked = []
-        for row in connection.execute(waiting.order_by(c.priority.desc(), c.created, c.id)):
-            ranked.append(((-row.priority, taken[row.owner], row.created, row.id), row))
-            taken[row.owner] += 1
-        ordered = [tuple(row) for _, row in sorted(ranked, key=lambda pair: pair[0])]
-        frame = pd.DataFrame(ordered, columns=[column.name for column in columns])
-        frame.insert(0, "position", range(1, len(frame) + 1))
-        return frame
-
-    def _taken(self, connection: Connection) -> Counter[str]:
-        """Runs at work by owner."""
-        active = select(runs.c.owner).where(runs.c.status.in_(("running", "paused")), runs.c.deleted.is_(None))
-        return Counter(connection.execute(active).scalars())
 
     def _rows(self, connection: Connection, run_id: str, after: int) -> np.ndarray:
         query = select(chunks.c.data).where(chunks.c.run_id == run_id, chunks.c.last > after).order_by(chunks.c.first)

@@ -30,8 +30,8 @@ from prune_core.events import (
     WarningEvent,
 )
 from prune_core.tracking import files
+from prune_core.tracking.listening import Listener
 from prune_core.tracking.publishing import start_publisher
-from prune_core.tracking.records import LAB, ControlRecord
 from prune_core.tracking.store import Store
 from prune_core.training import Control
 from prune_core.training.state import RunState
@@ -69,10 +69,11 @@ class Recorder:
         self._batch = Batch()
         self._state: RunState | None = None
         self._seen = self._written = 0  # steps
-        self._heard = 0  # controls
+        self._listener = Listener(store, run_id, control)
         self._wrote_at = time.monotonic()
         self._warnings: list[str] = []
-        self._said = ""
+        self._live: dict[str, Any] = {}  # what the summary says while the run goes
+        self._said: tuple[str, dict[str, Any]] = ("", {})
         self._pace_s = FLUSH_S
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
@@ -86,7 +87,7 @@ class Recorder:
         What it was told while it waited in the queue is heard before the first step.
         """
         with contextlib.suppress(StoreUnavailableError):
-            self._listen()
+            self._listener.listen()
         self._thread = threading.Thread(target=self._work, name=f"recorder {self._run_id}", daemon=True)
         self._thread.start()
 
@@ -122,6 +123,11 @@ class Recorder:
                 case WarningEvent(message=message):
                     self._warn(message)
 
+    def say(self, **live: Any) -> None:
+        """Have the run's summary say ``live`` from now on, until the run ends."""
+        with self._lock:
+            self._live = {**self._live, **live}
+
     def finish(self, status: Status, reason: str, summary: dict[str, Any]) -> bool:
         """Write what is left and how the run ended; returns whether that succeeded."""
         if self._uploads is not None and not self.lost:
@@ -154,7 +160,7 @@ class Recorder:
         while not self._ended.wait(self._pace_s):
             try:
                 self._flush()
-                self._listen()
+                self._listener.listen()
             except OwnershipLostError:
                 self._lose()
                 return
@@ -168,8 +174,8 @@ class Recorder:
         state = self._state
         with self._lock:
             seen, batch, self._batch = self._seen, self._batch, Batch()
-            warning = " ".join(self._warnings)
-        if state is None or (seen == self._written and not batch and warning == self._said):
+            said = " ".join(self._warnings), self._live
+        if state is None or (seen == self._written and not batch and said == self._said):
             if time.monotonic() - self._wrote_at >= HEARTBEAT_S:
                 self._store.heartbeat(self._run_id, self._token)
                 self._wrote_at = time.monotonic()
@@ -185,12 +191,13 @@ class Recorder:
                 marks=batch.marks,
                 status=batch.status,
                 checkpoint=batch.checkpoint,
-                warning=warning,
+                warning=said[0],
+                live=said[1],
             )
         except BaseException:
             self._put_back(batch)
             raise
-        self._written, self._said, self._wrote_at = seen, warning, time.monotonic()
+        self._written, self._said, self._wrote_at = seen, said, time.monotonic()
         if self._failing_since is not None:
             log.warning("Run %s is recorded again; nothing is missing.", self._run_id)
             self._failing_since = None
@@ -213,29 +220,6 @@ class Recorder:
         log.warning("Run %s: %s", self._run_id, warning)
         with self._lock:
             self._warn(warning)
-
-    def _listen(self) -> None:
-        for told in self._store.controls(self._run_id, self._heard):
-            self._heard = told.id
-            self._obey(told)
-
-    def _obey(self, told: ControlRecord) -> None:
-        control = self._control
-        if told.command == "pause":
-            control.pause()
-        elif told.command == "resume":
-            control.resume()
-        elif told.command == "step":
-            control.step(max(1, int(told.value or 1)))
-        elif told.command == "stop":
-            if told.value is not None:
-                control.stop_after(int(told.value))
-            elif told.sender.startswith(LAB):
-                control.stop(told.sender.removeprefix(LAB))
-            else:
-                control.stop()
-        elif told.value is not None:
-            control.set(**{told.command.removeprefix("set:"): told.value}, sender=told.sender)
 
     # --- when it cannot be recorded -----------------------------------------------------------------------------------
     def _lose(self) -> None:

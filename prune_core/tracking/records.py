@@ -19,6 +19,7 @@ from prune_core.experiment import Experiment
 PUBLISHING = "publishing since "
 LAB = "lab: "  # how the lab itself begins as a sender; what follows says why
 SWEEP = "s"  # how the ids of sweeps begin; those of runs are hex digits
+RACE = "race-"  # how the ids of races begin
 STOPPED = "its sweep was stopped"  # in the reason of a run that goes on when its sweep does
 RETRY = "retry goes on"  # in the reason of a run whose process died: nothing is wrong with the run itself
 
@@ -29,8 +30,8 @@ class RunRecord:
 
     ``step`` updates are recorded of ``steps``; a checkpoint is known after ``checkpoint`` of them (0: none).
     ``accuracy``, ``loss`` and ``sparsity`` are the last ones known, ``summary`` is written when the run ends; before,
-    it may hold a ``warning``. ``published`` is MLflow's id of the run; ``publishing`` says "waiting",
-    since when somebody is at it, or why it failed.
+    it may hold a ``warning``, and in a race what the network costs as of ``cost_step``. ``published`` is MLflow's
+    id of the run; ``publishing`` says "waiting", since when somebody is at it, or why it failed.
     """
 
     id: str
@@ -80,7 +81,7 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class ControlRecord:
-    """Something a run was told: pause, resume, step, stop or set:FIELD."""
+    """Something a run or a race was told: pause, resume, step, stop, pace or set:FIELD."""
 
     id: int
     command: str
@@ -150,6 +151,11 @@ def record_of(row: Mapping[str, Any], *, read_only: bool = False) -> RunRecord:
         settings=row["experiment"],
         read_only=read_only,
     )
+
+
+def race_of(parent: str | None) -> str:
+    """The id of the race that a run with this ``parent`` is a lane of; empty where it is none."""
+    return parent if parent is not None and parent.startswith(RACE) else ""
 
 
 def number(value: Any) -> float | None:

@@ -1,7 +1,8 @@
 """Sample runs: a finished run in one small file, shown beside the store's own runs without writing to the store.
 
 The file is a zip: ``run.json`` (the run, evaluations, interventions, masks), ``steps.npy`` (n, 8), ``snapshots/STEP``
-and ``checkpoint.pt`` with the weights alone. Read back, each sample is a small store in memory with the same tables.
+and ``checkpoint.pt`` with the weights alone. The folder ``race`` holds the lanes of one. Read back, each sample
+is a small store in memory with the same tables.
 """
 
 from __future__ import annotations
@@ -43,10 +44,16 @@ class Samples:
     def __init__(self, folder: Path = FOLDER) -> None:
         self._folder, self._lock = folder, threading.RLock()
         self._databases: dict[str, Database] | None = None
+        self._race: list[str] = []
 
     def ids(self) -> list[str]:
-        """Ids of all there are, those that ship first, by name."""
-        return list(self._all())
+        """Ids of all single runs there are, those that ship first, by name."""
+        return [run_id for run_id in self._all() if run_id not in self._race]
+
+    def race_ids(self) -> list[str]:
+        """Ids of the lanes of the race that ships with the lab."""
+        self._all()
+        return self._race
 
     @contextlib.contextmanager
     def reading(self, run_id: str) -> Iterator[Connection]:
@@ -66,9 +73,10 @@ class Samples:
         with self._lock:
             if self._databases is None:
                 self._databases = {}
-                for path in sorted(self._folder.glob("*.zip")):
+                for path in (*sorted(self._folder.glob("*.zip")), *sorted(self._folder.glob("race/*.zip"))):
                     try:
-                        self.add(path)
+                        run_id = self.add(path)
+                        self._race += [run_id] * (path.parent != self._folder)
                     except LabError as error:  # one bad file must not hide the others, or the store
                         log.warning("%s", error)
             return self._databases

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, get_args
@@ -30,10 +30,10 @@ from prune_core.tracking.reading import is_sample
 from prune_core.tracking.records import RunRecord, number
 
 AGAIN = ("failed", "stopped", "cancelled")  # what may be queued once more
-COMMANDS = ("pause", "resume", "step", "stop", *(f"set:{field}" for field in get_args(InterventionField)))
+COMMANDS = ("pause", "resume", "step", "stop", "pace", *(f"set:{field}" for field in get_args(InterventionField)))
 WAIT_POLL_S = 0.05
 
-runs, controls = schema.runs, schema.controls
+runs = schema.runs
 
 
 class Store(Keeper):
@@ -91,24 +91,16 @@ class Store(Keeper):
     def send(self, run_id: str, command: str, value: float | None = None, sender: str = "") -> int:
         """Tell a run to pause, resume, step (``value`` times), stop (after step ``value``) or set:FIELD (to ``value``).
 
-        Raises StoreError where the run has ended.
+        ``pace`` slows it down to ``value`` steps/s, 0 or None is full speed. Raises StoreError where the run has ended.
         """
-        if command not in COMMANDS:
-            raise UnknownNameError("command", command, COMMANDS)
-        if command.startswith("set:") and value is None:
-            raise ConfigError(f"{command} needs a value, got None.")
+        check_command(command, value)
         changeable(run_id)
         with self._database.writing() as connection:
             # held, so that the ids of what it is told come in the order in which listeners can see them
             status = self._run(connection, run_id, hold=True).status
             if status in ENDED:
                 raise StoreError(f"Run {run_id} cannot be told to {command}: it has ended ({status}).")
-            told = insert(controls).values(
-                run_id=run_id, command=command, value=value, sender=writing.clean(sender, 120), created=time.time()
-            )
-            key = connection.execute(told).inserted_primary_key
-            assert key is not None, "an insert of one row has one"
-            return int(key[0])
+            return writing.tell(connection, run_id, command, value, sender)
 
     def cancel(self, run_id: str, owner: str) -> None:
         """Take a run out of the queue, or end it where it runs, at once. Raises StoreError unless ``owner`` owns it."""
@@ -176,10 +168,12 @@ class Store(Keeper):
         reason: str | None = None,
         checkpoint: int | None = None,
         warning: str = "",
+        live: Mapping[str, Any] = {},
     ) -> None:
         """Record what happened, all or nothing. ``steps`` are rows of step and STEP_FIELDS, ascending.
 
-        What is there already stays as it is, so that a write whose answer was lost can be made again.
+        ``warning`` and what is ``live`` are the run's summary until it ends. What is there already stays as it is, so
+        that a write whose answer was lost can be made again.
         """
         if status is not None and status not in ACTIVE:
             raise ConfigError(f"status must be 'running' or 'paused' here, got {status!r}; finish() ends a run.")
@@ -189,8 +183,8 @@ class Store(Keeper):
             values |= {"step": int(rows[-1, 0]), "sparsity": number(rows[-1, -1])}
         if evals:
             values |= {"accuracy": number(evals[-1].accuracy), "loss": number(evals[-1].loss)}
-        if warning:
-            values["summary"] = json.dumps({"warning": warning})
+        if warning or live:
+            values["summary"] = json.dumps({**live, **({"warning": warning} if warning else {})})
         with self._database.writing() as connection:
             writing.own(connection, run_id, token, **{k: v for k, v in values.items() if v is not None})
             writing.add_steps(connection, run_id, rows)
@@ -224,9 +218,21 @@ class Store(Keeper):
         """The sample runs that ship with the lab, and those imported into this Store; nothing is written for them."""
         return [self.run(run_id) for run_id in self._samples.ids()]
 
+    def race_samples(self) -> list[RunRecord]:
+        """The lanes of the finished race that ships with the lab."""
+        return [self.run(run_id) for run_id in self._samples.race_ids()]
+
     def import_sample(self, path: Path | str) -> str:
         """Show the sample run in a file in this Store and return its id. Raises StoreError where it is not one."""
         return self._samples.add(Path(path))
+
+
+def check_command(command: str, value: float | None) -> None:
+    """Raise UnknownNameError or ConfigError for what nobody can be told."""
+    if command not in COMMANDS:
+        raise UnknownNameError("command", command, COMMANDS)
+    if command.startswith("set:") and value is None:
+        raise ConfigError(f"{command} needs a value, got None.")
 
 
 def new_token() -> str:
@@ -234,4 +240,4 @@ def new_token() -> str:
     return secrets.token_hex(8)
 
 
-__all__ = ["ACTIVE", "COMMANDS", "Store", "new_token"]
+__all__ = ["ACTIVE", "AGAIN", "COMMANDS", "Store", "check_command", "new_token"]

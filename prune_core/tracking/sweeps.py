@@ -118,7 +118,7 @@ class Sweeps(Giver):
             connection.execute(delete(schema.controls).where(schema.controls.c.run_id.in_(ids)))
             left = select(members.c.run_id).where(*mine, members.c.origin == "run")
             for run_id in connection.execute(left).scalars().all():
-                self._tell(connection, run_id, "stop", f"{LAB}{STOPPED}")
+                writing.tell(connection, run_id, "stop", sender=f"{LAB}{STOPPED}")
 
     def resume(self, sweep_id: str) -> None:
         """Go on with a stopped sweep; members that failed are tried again."""

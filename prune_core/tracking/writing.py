@@ -72,6 +72,16 @@ def requeue(connection: Connection, record: RunRecord) -> None:
     )
 
 
+def tell(connection: Connection, told: str, command: str, value: float | None = None, sender: str = "") -> int:
+    """Tell a run, or a race by its id, something; returns the number of what was said."""
+    said = insert(schema.controls).values(
+        run_id=told, command=command, value=value, sender=clean(sender, 120), created=time.time()
+    )
+    key = connection.execute(said).inserted_primary_key
+    assert key is not None, "an insert of one row has one"
+    return int(key[0])
+
+
 def own(connection: Connection, run_id: str, token: str, **values: Any) -> None:
     """Set ``values`` and the heartbeat of a run that is ours. Raises OwnershipLostError where it is not any more."""
     mine = update(runs).where(runs.c.id == run_id, runs.c.token == token, runs.c.status.in_(("running", "paused")))

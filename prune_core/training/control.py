@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from dataclasses import dataclass
 from typing import get_args
@@ -34,6 +35,9 @@ class Control:
         self._steps = 0  # steps that may still be made while paused
         self._stopped = ""
         self._until: int | None = None
+        self._pace: float | None = None
+        self._turn = 0.0  # when the last step under a pace was let go, by the monotonic clock
+        self._said = self._heard = 0  # things said, and those that the loop knows of
         self.idle = True
 
     def pause(self) -> None:
@@ -58,8 +62,20 @@ class Control:
         """End the run when ``step`` updates are made, at once where they are; its state is kept."""
         with self._changed:
             self._until = step
-            self.idle = False
-            self._changed.notify_all()
+            self._notify()
+
+    def pace(self, steps_per_second: float | None) -> None:
+        """Make at most so many steps a second, for eyes to follow; None is full speed. Raises ConfigError below 0."""
+        if steps_per_second is not None and not 0 < steps_per_second < float("inf"):
+            raise ConfigError(f"pace must be greater than 0 steps/s, or None for full speed, got {steps_per_second}.")
+        with self._changed:
+            self._pace = steps_per_second
+            self._notify()
+
+    def nudge(self) -> None:
+        """Have the loop look: somebody spoke elsewhere."""
+        with self._changed:
+            self._notify()
 
     def set(
         self,
@@ -77,8 +93,7 @@ class Control:
         }
         with self._changed:
             self._changes.extend(Change(f, float(v), sender) for f, v in values.items() if v is not None)
-            self.idle = False
-            self._changed.notify_all()
+            self._notify()
 
     @property
     def stopped(self) -> str:
@@ -90,20 +105,36 @@ class Control:
         """Whether the next step has to wait."""
         return self._paused and self._steps == 0
 
+    @property
+    def news(self) -> bool:
+        """Whether something was said since the loop last listened."""
+        return self._said != self._heard
+
     def drain(self, step: int) -> list[Change]:
         """The changes asked for since the last call, oldest first; ``step`` updates are made."""
         with self._changed:
+            self._heard = self._said
             if self._until is not None and step >= self._until:
                 self._stopped = self._stopped or f"all {self._until} steps made that were asked for"
             changes = list(self._changes)
             self._changes.clear()
-            self.idle = not (self._paused or self._stopped or self._until is not None)
+            self.idle = not (self._paused or self._stopped or self._until is not None or self._pace is not None)
             return changes
 
-    def wait(self, timeout: float | None = None) -> None:
-        """Block while paused and nothing new was said."""
+    def wait(self, timeout: float | None = None) -> bool:
+        """Block while paused and nothing new was said; returns whether there is something to do now."""
         with self._changed:
-            self._changed.wait_for(lambda: not self.paused or bool(self._stopped or self._changes), timeout)
+            return self._changed.wait_for(lambda: not self.paused or self.news, timeout)
+
+    def take_turn(self) -> bool:
+        """Block until the next step is due under the pace; False where something was said meanwhile: listen first."""
+        with self._changed:
+            if self._pace is not None:
+                due = self._turn + 1 / self._pace - time.monotonic()
+                if due > 0 and self._changed.wait_for(lambda: self.news, due):
+                    return False
+                self._turn = time.monotonic()
+            return True
 
     def made_step(self) -> None:
         """The loop made one of the steps allowed while paused."""
@@ -115,8 +146,12 @@ class Control:
             if paused is not None:
                 self._paused, self._steps = paused, self._steps + steps if paused else 0
             self._stopped = self._stopped or stopped
-            self.idle = False
-            self._changed.notify_all()
+            self._notify()
+
+    def _notify(self) -> None:
+        self._said += 1
+        self.idle = False
+        self._changed.notify_all()
 
 
 def check_intervention(experiment: Experiment, field: str, value: float) -> float:

@@ -131,14 +131,19 @@ def _listen(state: RunState, control: Control, path: Path | None) -> Iterator[Ev
     while True:
         for change in control.drain(state.step):
             yield from _take(state, change)
-        if control.stopped or not control.paused:
+        if control.stopped:
             break
+        if not control.paused:
+            if control.take_turn():
+                break
+            continue
         if not held:
             held = True
             if path is not None:  # a paused run may wait for long: its state is safe on disk meanwhile
                 yield _save(state, path)
             yield StateEvent(state.step, "paused")
-        control.wait()
+        if not control.wait():  # one that never blocks: whoever iterates waits for all lanes of a race at once
+            yield StateEvent(state.step, "paused")
     if held and not control.stopped:
         yield StateEvent(state.step, "running")
 

@@ -181,6 +181,15 @@ CASES: dict[str, list[Callable[[], Any]]] = {
         lambda: figures.accuracy_sparsity_data([]),
         lambda: figures.accuracy_sparsity_data([], dot=0.3),
     ],
+    "race_progress": [
+        lambda: figures.race_progress_data({i: run(i, i) for i in figures.IDEAS}, "accuracy", STEPS, MARKS),
+        lambda: figures.race_progress_data({i: {**run(i, i), "diverged": True} for i in figures.IDEAS}, "loss"),
+        lambda: figures.race_progress_data({"both": {"history": history(0), "evals": evals().iloc[:0]}}),
+    ],
+    "lane_histograms": [
+        lambda: figures.lane_histograms_data("pruning", layer(), 400, None, [layer("fc1.weight", 150)]),
+        lambda: figures.lane_histograms_data("clipping", layer(), 400, 1e-3),
+    ],
     "decision_boundary": [
         lambda: figures.decision_boundary_data(boundary(2), np.zeros((50, 2)), LABELS, 12),
         lambda: figures.decision_boundary_data(boundary(3)),

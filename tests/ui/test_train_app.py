@@ -19,12 +19,12 @@ from prune_ui import session, train_charts
 from prune_ui.live import LiveRun, feed
 from prune_ui.train_actions import SHOWN
 
-APP = str(Path(__file__).resolve().parents[2] / "app.py")
+APP = str(Path(__file__).resolve().parents[2] / "pages" / "train.py")
 
 
 @pytest.fixture
 def page(home: Path) -> Iterator[AppTest]:
-    """The app in a home of its own. No engine: whatever is launched here waits."""
+    """The page in a home of its own. No engine: whatever is launched here waits."""
     yield AppTest.from_file(APP, default_timeout=60)
     session._process.clear()
 

@@ -11,7 +11,7 @@ from lab_browser_tools import PATIENCE_S, drawn, fits, until
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.browser
 
-LONG = "/?train.steps=200000&model=mlp"  # minutes: whatever is done with it happens in mid-run
+LONG = "/train?train.steps=200000&model=mlp"  # minutes: whatever is done with it happens in mid-run
 
 
 def run_id(page: Any) -> str:
@@ -45,7 +45,7 @@ def going(visit: Any, server: Any) -> Any:
 
 @pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 390)])
 def test_a_newcomer_sees_a_finished_run(visit: Any, shot: Any, theme: str, width: int) -> None:
-    page = visit(theme=theme, width=width)
+    page = visit("/train", theme=theme, width=width)
     ready(page)
     page.get_by_text("Sample run").first.wait_for()
     playwright.expect(page.locator(".lab-lesson")).to_contain_text("removed 0 of 13")
@@ -54,7 +54,7 @@ def test_a_newcomer_sees_a_finished_run(visit: Any, shot: Any, theme: str, width
 
 
 def test_a_run_from_the_click_to_the_end(visit: Any, server: Any, shot: Any) -> None:
-    page = visit("/?train.steps=120&prune.schedule.start=20&prune.schedule.stop=80")
+    page = visit("/train?train.steps=120&prune.schedule.start=20&prune.schedule.stop=80")
     ready(page)
     button(page, "Train").click()
     new = run_id(page)
@@ -145,14 +145,14 @@ def test_zoom_stays_and_no_frame_is_blank_while_it_runs(going: Any) -> None:
 
 
 def test_somebody_else_may_watch_and_not_steer(going: Any, visit: Any) -> None:
-    other = visit(going.url.removeprefix(going.url.split("/?")[0]))
+    other = visit(going.url.removeprefix(going.url.split("/train?")[0]))
     ready(other)
     other.get_by_text("You are watching").first.wait_for()
     assert button(other, "Stop").count() == 0
 
 
 def test_points_in_the_plane_show_their_boundary(visit: Any, shot: Any) -> None:
-    page = visit("/?data=moons&model=mlp&train.steps=100&prune=none", theme="dark")
+    page = visit("/train?data=moons&model=mlp&train.steps=100&prune=none", theme="dark")
     ready(page)
     button(page, "Train").click()
     page.get_by_text("100 of 100 steps").first.wait_for()
@@ -161,7 +161,7 @@ def test_points_in_the_plane_show_their_boundary(visit: Any, shot: Any) -> None:
 
 
 def test_a_run_that_diverges_is_a_result(visit: Any, shot: Any) -> None:
-    page = visit("/?data=digits&model=mlp&clip=none&prune=none&train.lr=100&train.weight_decay=1&train.steps=200")
+    page = visit("/train?data=digits&model=mlp&clip=none&prune=none&train.lr=100&train.weight_decay=1&train.steps=200")
     ready(page)
     button(page, "Train").click()
     page.get_by_text("Diverged").first.wait_for()
