@@ -78,7 +78,7 @@ def lanes(grads: FlatGradients, norms: Iterable[float] = ()) -> tuple[Lane, ...]
 
 def _label(label: str, strategy: ClipStrategy) -> str:
     """What it is called; of several in a row, what those are called."""
-    names = {entry.cls: entry.label for entry in ClipStrategy.registry}
+    names: dict[type, str] = {entry.cls: entry.label for entry in ClipStrategy.registry}
     parts = [names[type(part)] for part in strategy.parts[1:] if type(part) in names]
     if not parts:
         return label
