@@ -151,8 +151,8 @@ def source() -> Source | None:
         if experiment is None:
             return None
         _settle(experiment.train.steps)
-        step = experiment.train.steps if MOMENT.get() == END else int(MOMENT.get())
-        request = GradientRequest(experiment=experiment, step=step, examples=BATCH.get(), seed=DRAW.get())
+        wanted = experiment.train.steps if MOMENT.get() == END else int(MOMENT.get())
+        request = GradientRequest(experiment=experiment, step=wanted, examples=BATCH.get(), seed=DRAW.get())
         return Source(describe(experiment).split(" · ")[0], request, experiment)
     runs = candidates()
     run_id = CHOSEN.get()
@@ -169,6 +169,13 @@ def source() -> Source | None:
     step = None if MOMENT.get() == END else int(MOMENT.get())
     request = GradientRequest(run=run_id, step=step, examples=BATCH.get(), seed=DRAW.get())
     return Source(runs[run_id], request, record.experiment)
+
+
+def steps(of: Source | None) -> int:
+    """How many updates the moments are among."""
+    if of is None or not of.request.run:
+        return of.experiment.train.steps if of is not None else 400
+    return session.store().run(of.request.run).step
 
 
 def _settle(steps: int) -> None:

@@ -17,6 +17,7 @@ from prune_ui import clipping_words as words
 from prune_ui.clipping_state import Source
 from prune_ui.fields import field_help, log_options, number_label
 from prune_ui.options import not_offered
+from prune_ui.session import Key
 
 ROOM = 20  # letters of a slider's label beside which its sign still stands in the same line
 SHOWN = {"changed": "Entries changed", "turned": "Turn", "left": "Length left"}
@@ -44,11 +45,12 @@ def panel() -> None:
             st.caption("There is no run yet.")
     source = state.source()
     with st.container(border=True, key="settings_clip"):
-        steps = _steps(source)
-        for key in (state.MOMENT, state.BATCH, state.DRAW):
-            key.set(key.get())  # type: ignore[attr-defined]
+        state.MOMENT.set(state.MOMENT.get())
+        state.BATCH.set(state.BATCH.get())
+        state.DRAW.set(state.DRAW.get())
+        moments = state.moments(state.steps(source))
         st.select_slider(
-            "Moment of training", state.moments(steps), key=state.MOMENT.name, format_func=state.moment_label,
+            "Moment of training", moments, key=state.MOMENT.name, format_func=state.moment_label,
             help="After how many updates the gradient is taken. A moment before the end of a run is reached by "
             "training it once more in the engine, from the same seed.",
         )  # fmt: skip
@@ -60,14 +62,6 @@ def panel() -> None:
         st.number_input(
             "Batch number", 0, 10_000, key=state.DRAW.name, step=1, help="Another number draws other training examples."
         )
-
-
-def _steps(source: Source | None) -> int:
-    if source is None:
-        return 400
-    if not source.request.run:
-        return source.experiment.train.steps
-    return int(state.session.store().run(source.request.run).step)
 
 
 def show() -> None:
@@ -220,7 +214,7 @@ def _cliff() -> None:
         state.keep_link(source)
 
 
-def _log_slider(label: str, key: state.Key[float], span: tuple[float, float], help: str) -> None:
+def _log_slider(label: str, key: Key[float], span: tuple[float, float], help: str) -> None:
     options = log_options(span, key.get())
     widget = f"{key.name}#slider"
     value = min(options, key=lambda o: abs(o - key.get()))

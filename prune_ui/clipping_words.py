@@ -9,7 +9,17 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from prune_core.clipping import AdaptiveClip, AutoClip, BlockRMSClip, LayerNormClip, NormClip, ValueClip, ZClip, cliff
+from prune_core.clipping import (
+    AdaptiveClip,
+    AutoClip,
+    BlockRMSClip,
+    Chain,
+    LayerNormClip,
+    NormClip,
+    ValueClip,
+    ZClip,
+    cliff,
+)
 from prune_core.clipping.curves import Lane, threshold_spec
 from prune_core.clipping.report import COLUMNS
 from prune_core.figures.cliff import LABELS, outside
@@ -79,6 +89,9 @@ def formula(lane: Lane, place: int, reply: GradientReply) -> str:
             rf"z = \frac{{{tex(before)} - {tex(mean)}}}{{{tex(sigma)}}} = {tex(z)}, \quad z^* = {c}, \quad "
             rf"g \leftarrow {by} \cdot g"
         )
+    if isinstance(strategy, Chain):
+        first, second = strategy.first.threshold, strategy.with_threshold(t).second.threshold
+        return rf"c_1(g) \text{{ at }} {tex(first)}, \quad g \leftarrow c_2(c_1(g)) \text{{ at }} {tex(second)}"
     if isinstance(strategy, LayerNormClip | BlockRMSClip | AdaptiveClip):
         return _by_layer(lane, place, reply)
     return ""
@@ -149,6 +162,10 @@ def cliff_lesson(paths: Sequence[cliff.Path]) -> str:
     )
     return (
         f'<p class="lab-lesson">{said}; {others}.</p><p class="lab-aside">{count(len(plain.norms))} updates. Without '
-        f"clipping the longest gradient is {number(steep)} long, {number(steep / usual, 2)} times the median. Both "
+        f"clipping the longest gradient is {number(steep)} long, {_times(steep / usual)} times the median. Both "
         "parameters are there in all three.</p>"
     )
+
+
+def _times(ratio: float) -> str:
+    return count(ratio) if ratio >= 10 else number(ratio, 2)

@@ -70,10 +70,19 @@ def lanes(grads: FlatGradients, norms: Iterable[float] = ()) -> tuple[Lane, ...]
     history = [float(n) for n in norms][-REMEMBERED:]
     found = []
     for entry in ClipStrategy.registry:
-        found.append(lane(entry.name, entry.label, entry.cls(), grads, history))
+        found.append(lane(entry.name, _label(entry.label, entry.cls()), entry.cls(), grads, history))
         for name, label, changes in VARIANTS.get(entry.name, ()):
             found.append(lane(name, label, entry.cls(**changes), grads, history))
     return tuple(found)
+
+
+def _label(label: str, strategy: ClipStrategy) -> str:
+    """What it is called; of several in a row, what those are called."""
+    names: dict[type, str] = {entry.cls: entry.label for entry in ClipStrategy.registry}
+    parts = [names[type(part)] for part in strategy.parts[1:] if type(part) in names]
+    if not parts:
+        return label
+    return ", then ".join([parts[0], *(part[0].lower() + part[1:] for part in parts[1:])])
 
 
 def lane(name: str, label: str, strategy: ClipStrategy, grads: FlatGradients, norms: Sequence[float] = ()) -> Lane:

@@ -94,7 +94,8 @@ def draw_clip_histogram(data: ClipHistogram, colours: Palette) -> Plain:
     tens = range(math.ceil(top) + 1)
     return frame(
         traces, title=TITLE, subtitle=f"{data.label}: largest entry {number(was)} → {number(now)}",
-        x="magnitude of the entry (log scale)", y="entries per bin (log scale)", alt=alt_clip_histogram(data),
+        x="magnitude of the entry (log scale; first bin: all below)",
+        y="entries per bin (log scale)", alt=alt_clip_histogram(data),
         drag=drag, shapes=shapes, barmode="overlay", bargap=0, hovermode="closest",
         xaxis={"range": [low, high + 0.05], "tickvals": ticks, "ticktext": names},
         yaxis={"type": "log", "range": [-0.3, top + 0.25], "tickvals": [10**t for t in tens],

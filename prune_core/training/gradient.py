@@ -141,7 +141,9 @@ class Moments:
 
 def save_gradients(path: Path | str, gradients: Mapping[str, Gradient]) -> None:
     """Write gradients by name into one compressed file of arrays."""
-    parts = {f"{key}/{f.name}": _plain(getattr(g, f.name)) for key, g in gradients.items() for f in fields(Gradient)}
+    parts: dict[str, Any] = {}
+    for key, g in gradients.items():
+        parts |= {f"{key}/{f.name}": _plain(getattr(g, f.name)) for f in fields(Gradient)}
     np.savez_compressed(path, **parts)
 
 

@@ -117,6 +117,7 @@ def test_every_registered_strategy_has_a_lane_and_a_curve_or_a_reason(found):
     for one in found.values():
         assert bool(one.why) != bool(len(one.thresholds)), one.name
     assert [one.name for one in found.values() if one.why] == ["per_sample"]
+    assert found["chain"].label == "By value, then by norm", "what it is made of"
 
 
 def test_at_the_quiet_threshold_nothing_changes_any_more(found):

@@ -236,7 +236,7 @@ def test_every_formula_has_the_numbers_of_now(sample, monkeypatch):
         if lane.why:
             continue
         formula = clipping_words.formula(lane, lane.nearest(lane.quiet / 3), sample)
-        assert bool(formula) == (lane.name != "chain"), lane.name
+        assert formula, lane.name
         assert "nan" not in formula and formula.count("{") == formula.count("}")
 
 
