@@ -84,7 +84,7 @@ def turned(strategy: str, threshold: float) -> Answer:
     if lane is None:
         raise EngineError("The gradient is being computed; the answer comes with it.")
     place = lane.nearest(threshold)
-    cosine, changed = float(lane.overall("cosine")[place]), float(lane.overall("clipped")[place])
+    cosine, changed = float(lane.overall("cosine")[place]), float(lane.overall("changed")[place])
     angle = math.degrees(math.acos(min(max(cosine, -1.0), 1.0)))
     truth = TURNS[0] if angle < 0.1 else TURNS[1] if angle < 10 else TURNS[2] if angle <= 45 else TURNS[3]
     return Answer(
