@@ -36,7 +36,10 @@ def current() -> Theme:
 @cache
 def _css(theme: Theme) -> str:
     ideas = "".join(f".{idea} {{ --lab-idea: {palette(theme).idea(idea)}; }}\n" for idea in IDEAS)
-    ideas += f":root {{ {' '.join(f'--lab-{idea}: {palette(theme).idea(idea)};' for idea in IDEAS)} }}\n"
+    colours = palette(theme)
+    names = {idea: colours.idea(idea) for idea in IDEAS} | {"surface": colours.surface, "edge": colours.axis}
+    names |= {"ink": colours.ink}
+    ideas += f":root {{ {' '.join(f'--lab-{name}: {colour};' for name, colour in names.items())} }}\n"
     return f"<style>\n{(ASSETS / 'lab.css').read_text(encoding='utf-8')}\n{ideas}</style>"
 
 

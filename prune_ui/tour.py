@@ -54,6 +54,7 @@ def steps() -> tuple[Step, ...]:
 
 def invite() -> None:
     """The way into the tour, in the sidebar of every page while none is going on."""
+    _take_link()
     if not _AT.get() and st.sidebar.button(
         "Take the tour", key="tour/start", icon=":material/tour:", width="stretch",
         help=f"{len(steps())} stops through the lab, some five minutes. Your runs and settings stay as they are.",
@@ -63,7 +64,6 @@ def invite() -> None:
 
 def show(page: str) -> None:
     """Draw the panel on ``page``, the last part of its address; nothing while there is no tour."""
-    _take_link()
     at = _AT.get()
     if not at:
         return
