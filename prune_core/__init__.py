@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from prune_core.claims import Arm, Claim, Picture, Trial, Verdict, trial
 from prune_core.clipping import (
     AdaptiveClip,
     AutoClip,
@@ -165,6 +166,7 @@ __all__ = [
     "SET",
     "SNIP",
     "AdaptiveClip",
+    "Arm",
     "AutoClip",
     "Blobs",
     "BlockRMSClip",
@@ -174,6 +176,7 @@ __all__ = [
     "CheckpointError",
     "Choice",
     "Circles",
+    "Claim",
     "ClipReport",
     "ClipStrategy",
     "ConfigError",
@@ -225,6 +228,7 @@ __all__ = [
     "OneShot",
     "OwnershipLostError",
     "PerSampleClip",
+    "Picture",
     "Points",
     "Pruning",
     "Random",
@@ -254,9 +258,11 @@ __all__ = [
     "TinyViT",
     "Torchvision",
     "Training",
+    "Trial",
     "Uniform",
     "UnknownNameError",
     "ValueClip",
+    "Verdict",
     "Wanda",
     "Weights",
     "ZClip",
@@ -274,4 +280,5 @@ __all__ = [
     "sparsity_of",
     "stream",
     "sweep",
+    "trial",
 ]

@@ -8,6 +8,7 @@ from prune_core.jobs.preview import Curve, SupersededError
 from prune_core.jobs.question import Cost, LayerPicture, LayerView, PreviewReply, PreviewRequest, ScanningError
 from prune_core.jobs.scan import SensitivityScan
 from prune_core.jobs.sweeps import Progress, SweepCost, SweepHandle, progress_of
+from prune_core.jobs.trials import TrialHandle, table_of
 
 __all__ = [
     "Cost",
@@ -26,5 +27,7 @@ __all__ = [
     "SupersededError",
     "SweepCost",
     "SweepHandle",
+    "TrialHandle",
     "progress_of",
+    "table_of",
 ]
