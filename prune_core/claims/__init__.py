@@ -12,9 +12,24 @@ from prune_core.claims.pruned_faster import PrunedFaster
 from prune_core.claims.pruning_costs import PruningCosts
 from prune_core.claims.runs import COLUMNS, UNITS, Run, arms_of, of_row, places_of, row, values
 from prune_core.claims.trial import Trial, check_finished, named, trial
+from prune_core.registry import Entry
+
+HEARD = (
+    "clipping_shrinks", "clipping_prunes", "pruning_costs", "largest_absolute", "largest_relative", "many_trainings",
+    "pruned_faster", "clipping_converges",
+)  # fmt: skip
+"""The lab's own claims, in the order in which people meet them."""
+
+
+def claims() -> list[Entry[Claim]]:
+    """Every registered claim: the lab's own first, then others as they were registered."""
+    place = {name: at for at, name in enumerate(HEARD)}
+    return sorted(Claim.registry, key=lambda entry: place.get(entry.name, len(place)))
+
 
 __all__ = [
     "COLUMNS",
+    "HEARD",
     "UNITS",
     "WORDS",
     "Arm",
@@ -34,6 +49,7 @@ __all__ = [
     "Verdict",
     "arms_of",
     "check_finished",
+    "claims",
     "named",
     "of_row",
     "places_of",

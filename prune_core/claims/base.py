@@ -48,7 +48,8 @@ class Picture:
 
     "curve" draws one measure over ``at``, a line an arm, with 95 % intervals over seeds; "dots" a row an arm (a row a
     measure where only one arm is left), as a ratio to the arm ``relative_to`` where that is given. ``interval`` is
-    "wilson" for shares of seeds. ``line`` is the rule's threshold, drawn dashed. ``unit`` "%" writes shares.
+    "wilson" for shares of seeds. ``line`` is the rule's threshold, drawn dashed. ``unit`` "%" writes shares. ``scale``
+    is of the x axis; "left" is for shares removed: logarithmic in what is left, so that 98 and 99 % stand apart.
     """
 
     kind: Literal["curve", "dots"]
@@ -62,7 +63,7 @@ class Picture:
     interval: Literal["student", "wilson"] = "student"
     line: float | None = None
     line_name: str = ""
-    log: bool = False
+    scale: Literal["linear", "log", "left"] = "linear"
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ class ClippingConverges(Claim):
     )
     pictures: ClassVar[tuple[Picture, ...]] = (
         Picture("curve", ("diverged",), "Clipping moves the limit: seeds that diverge as the learning rate grows",
-                "learning rate", "seeds that diverge", unit="%", interval="wilson", log=True),
+                "learning rate", "seeds that diverge", unit="%", interval="wilson", scale="log"),
     )  # fmt: skip
     looks: ClassVar[bool] = False
 

@@ -103,7 +103,8 @@ class ClippingPrunes(Claim):
         pruned = float(values(table, "zero", BY_WEIGHT).mean())
         cost = values(table, "accuracy", BY_WEIGHT).mean() - values(table, "accuracy", BY_GRADIENT).mean()
         by_gradient = f"pruning by |g| instead of |w| {'costs' if cost > 0 else 'gains'} {100 * abs(cost):.1f} points"
-        said = f"at most {percent(most, 2)} of the weights are zero after clipping, {percent(pruned)} after pruning"
+        few = f"at most {percent(most, 2)} of the weights are" if most else "no weight is"
+        said = f"{few} zero after clipping, {percent(pruned)} of them are after pruning"
         if len(prunes) == len(found):
             return Verdict("holds", f"Every threshold leaves zeros: {said}.")
         if prunes:

@@ -35,9 +35,10 @@ class Keeping(Claim):
     )
     pictures: ClassVar[tuple[Picture, ...]] = (
         Picture("curve", ("accuracy",), "What is kept matters: the largest weights against chance", "weights removed",
-                "test accuracy", unit="%"),
+                "test accuracy", unit="%", scale="left"),
     )  # fmt: skip
 
+    seeds: int = setting(8, ge=2, le=30, unit="seeds", help="Times everything is repeated, from other initial weights.")
     sparsities: tuple[float, ...] = setting(
         (0.5, 0.8, 0.9, 0.95, 0.98), help="Shares of the weights that are removed, one run each and way."
     )

@@ -52,6 +52,9 @@ class ManyTrainings(Claim):
     share: ClassVar[bool] = False
     reads: ClassVar[tuple[str, ...]] = ("accuracy", "seconds", "sparsity")
 
+    seeds: int = setting(
+        10, ge=2, le=30, unit="seeds", help="Times everything is repeated, from other initial weights."
+    )
     sparsity: float = setting(0.9, gt=0, lt=1, help="Share of the weights that every way removes.")
     rounds: int = setting(5, ge=2, le=20, unit="rounds", help="Removals of the iterative ways.")
     tuning: float = setting(
@@ -91,7 +94,7 @@ class ManyTrainings(Claim):
         loss = {name: against(dense - values(table, "accuracy", name), self.TOLERANCE) for name in ways}
         cost = {name: float(values(table, "trainings", name).mean()) for name in ways}
         brief = {
-            name: f"“{name}” ({cost[name]:.3g} trainings, {values(table, 'seconds', name).mean():.2g}{SPACE}s, "
+            name: f"“{name}” ({cost[name]:.3g}{SPACE}× the updates, {values(table, 'seconds', name).mean():.2g}{SPACE}s, "
             f"{changed(loss[name])})"
             for name in ways
         }

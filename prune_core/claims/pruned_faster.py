@@ -52,7 +52,7 @@ class PrunedFaster(Claim):
     pictures: ClassVar[tuple[Picture, ...]] = (
         Picture("dots", tuple(f"batch {b}" for b in BATCHES), "What leaving out zeros saves: one forward pass",
                 "time ÷ time of the dense model", relative_to=DENSE, line=FASTER, line_name="faster, left of here",
-                log=True),
+                scale="log"),
     )  # fmt: skip
     looks: ClassVar[bool] = True
     measuring_s: ClassVar[float] = 6.0

@@ -44,9 +44,10 @@ class PruningCosts(Claim):
     )
     pictures: ClassVar[tuple[Picture, ...]] = (
         Picture("curve", ("accuracy",), "What pruning costs: test accuracy as more goes", "weights removed",
-                "test accuracy", unit="%"),
+                "test accuracy", unit="%", scale="left"),
     )  # fmt: skip
 
+    seeds: int = setting(8, ge=2, le=30, unit="seeds", help="Times everything is repeated, from other initial weights.")
     criterion: Criterion = setting(Magnitude(), help="How much a weight matters; the lowest are removed first.")
     sparsities: tuple[float, ...] = setting(
         (0.5, 0.8, 0.9, 0.95, 0.98, 0.99), help="Shares of the weights that are removed, one run each."

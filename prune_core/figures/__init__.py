@@ -8,6 +8,8 @@
 from __future__ import annotations
 
 from prune_core.figures.accuracy_sparsity import accuracy_sparsity_data, alt_accuracy_sparsity, draw_accuracy_sparsity
+from prune_core.figures.claim_curve import alt_claim_curve, claim_curve_data, draw_claim_curve
+from prune_core.figures.claim_dots import alt_claim_dots, claim_dots_data, draw_claim_dots
 from prune_core.figures.clipped_share import alt_clipped_share, clipped_share_data, draw_clipped_share
 from prune_core.figures.decision_boundary import alt_decision_boundary, decision_boundary_data, draw_decision_boundary
 from prune_core.figures.gradient_histogram import (
@@ -50,6 +52,8 @@ __all__ = [
     "Theme",
     "accuracy_sparsity_data",
     "alt_accuracy_sparsity",
+    "alt_claim_curve",
+    "alt_claim_dots",
     "alt_clipped_share",
     "alt_decision_boundary",
     "alt_gradient_histogram",
@@ -64,9 +68,13 @@ __all__ = [
     "alt_threshold_sparsity",
     "alt_trade_off",
     "alt_weight_histogram",
+    "claim_curve_data",
+    "claim_dots_data",
     "clipped_share_data",
     "decision_boundary_data",
     "draw_accuracy_sparsity",
+    "draw_claim_curve",
+    "draw_claim_dots",
     "draw_clipped_share",
     "draw_decision_boundary",
     "draw_gradient_histogram",

@@ -6,6 +6,7 @@ Whatever is timed is checked first: two forms of one model that do not answer al
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Mapping
 
 import torch
@@ -24,7 +25,9 @@ class SparseLinear(nn.Module):
 
     def __init__(self, dense: nn.Linear) -> None:
         super().__init__()
-        self.weight = dense.weight.detach().to_sparse_csr()  # no parameter: it is only run, never trained
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+            self.weight = dense.weight.detach().to_sparse_csr()  # no parameter: it is only run, never trained
         self.bias = None if dense.bias is None else dense.bias.detach()[:, None].clone()  # (out, 1)
 
     def forward(self, x: Tensor) -> Tensor:
