@@ -32,9 +32,7 @@ def show() -> None:
         args=("",),
     )  # fmt: skip
     st.title(f"“{plain(entry.cls.statement)}”", anchor=False)
-    view = state.shown(name)
-    going = view is not None and view.going
-    st.fragment(_claim, run_every=TICK_S if going else None)(entry, going)
+    st.markdown(f"**Rule, fixed before looking:** {plain(entry.cls.rule)}")
     key = "claims/settings"
     if st.session_state.get(key) != state.OPEN.get():
         st.session_state[key] = state.OPEN.get()
@@ -45,6 +43,9 @@ def show() -> None:
     if settings.open:
         with settings:
             claims_form.show(name)
+    view = state.shown(name)
+    going = view is not None and view.going
+    st.fragment(_claim, run_every=TICK_S if going else None)(entry, going)
 
 
 def _claim(entry: Entry[Claim], going: bool) -> None:
@@ -73,10 +74,9 @@ def _said() -> None:
 
 def _head(entry: Entry[Claim], view: View | None) -> None:
     """What it was tried on, how far it is, and what can be done with it."""
-    st.markdown(f"**Rule, fixed before looking:** {plain(entry.cls.rule)}")
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="claims_head"):
         if view is None:
-            st.caption("Nobody has tried it yet: run it below.")
+            st.caption("Nobody has tried it yet: run it above.")
             return
         if view.sample:
             st.badge("Sample", icon=":material/auto_stories:", color="violet")

@@ -152,16 +152,19 @@ class Claim(Registered):
         raise NotImplementedError
 
     def experiments(self) -> Sweep:
-        """Every arm at every seed, arm by arm. Raises ConfigError where arms have one name and place twice."""
+        """Every arm at every seed, seed by seed, so that a machine that slows down slows all arms alike.
+
+        Raises ConfigError where two arms have one name and place.
+        """
         places = [(arm.name, arm.at) for arm in self.arms()]
         if len({(name, str(at)) for name, at in places}) < len(places):
             raise ConfigError(f"{type(self).__name__}.arms must differ in name or place, got {places}.")
-        rows = [{**arm.changes, "train.seed": seed} for arm in self.arms() for seed in range(self.seeds)]
+        rows = [{**arm.changes, "train.seed": seed} for arm, seed in self.places()]
         return Sweep(experiment=self.base, space=Points(points=tuple(rows)), share=self.share)
 
     def places(self) -> list[tuple[Arm, int]]:
         """Arm and seed of each member of ``experiments``, in their order."""
-        return [(arm, seed) for arm in self.arms() for seed in range(self.seeds)]
+        return [(arm, seed) for seed in range(self.seeds) for arm in self.arms()]
 
     # --- what is measured ---------------------------------------------------------------------------------------------
     def measure(self, runs: Sequence[Run]) -> pd.DataFrame:

@@ -94,8 +94,8 @@ class ManyTrainings(Claim):
         loss = {name: against(dense - values(table, "accuracy", name), self.TOLERANCE) for name in ways}
         cost = {name: float(values(table, "trainings", name).mean()) for name in ways}
         brief = {
-            name: f"“{name}” ({cost[name]:.3g}{SPACE}× the updates, {values(table, 'seconds', name).mean():.2g}{SPACE}s, "
-            f"{changed(loss[name])})"
+            name: f"“{name}” ({cost[name]:.3g}{SPACE}× the updates, "
+            f"{values(table, 'seconds', name).mean():.2g}{SPACE}s, {changed(loss[name])})"
             for name in ways
         }
         enough = [name for name in ways if loss[name].high < self.TOLERANCE]
@@ -104,7 +104,8 @@ class ManyTrainings(Claim):
         took = f"one dense training takes {values(table, 'seconds', DENSE).mean():.2g}{SPACE}s; {dense.size} seeds"
         if good := [name for name in enough if name in cheap]:
             name = min(good, key=cost.__getitem__)
-            return Verdict("does not hold", f"It suffices to prune {brief[name]}; {took}.")
+            start = "One training suffices" if cost[name] <= 1 else "Little more than one training suffices"
+            return Verdict("does not hold", f"{start}: {brief[name]}; {took}.")
         if len(failed) == len(ways):
             best = min(ways, key=lambda way: loss[way].mean)
             return Verdict(

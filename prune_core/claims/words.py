@@ -42,7 +42,8 @@ def times(found: Against) -> str:
     if found.low == found.high:
         exactly = "exactly " if found.mean == round(found.mean, 6) else ""
         return f"{exactly}{found.mean:.3g}{SPACE}×"
-    return f"{found.mean:.2f}{SPACE}× ({found.low:.2f} to {found.high:.2f})"
+    digits = 2 if found.high - found.low > 0.02 else 3
+    return f"{found.mean:.{digits}f}{SPACE}× ({found.low:.{digits}f} to {found.high:.{digits}f})"
 
 
 def listed(parts: Iterable[str]) -> str:

@@ -38,7 +38,7 @@ def interval_of(values: Any, kind: Literal["student", "wilson"]) -> Interval:
 def written(value: float, picture: Picture) -> str:
     """One value with its unit."""
     if picture.relative_to:
-        return f"{value:.2f}\u00a0×"
+        return f"{value:.{3 if abs(value - 1) < 0.05 else 2}f}\u00a0×"
     return percent(value) if picture.unit == "%" else f"{number(value)}\u00a0{picture.unit}".rstrip()
 
 
