@@ -80,11 +80,11 @@ def _links(view: View) -> None:
         "pages/trade_offs.py", label="All its runs", icon=":material/scatter_plot:", query_params={"sweep": view.id}
     )  # fmt: skip
     first = view.table[["arm", "at", "run"]].drop_duplicates("run")
-    for arm, runs in list(first.groupby("arm", sort=False))[:4]:
-        ids = [str(run) for run in runs["run"]][:MOST_SEEDS]
-        st.page_link(
-            "pages/runs.py", label=f"Runs: {arm}", icon=":material/table_rows:", query_params={"runs": ",".join(ids)}
-        )  # fmt: skip
+    groups = list(first.groupby("arm", sort=False))
+    for arm, runs in groups[:4]:
+        label = f"Runs: {arm}" if len(groups) > 1 else "Its runs side by side"
+        ids = ",".join(str(run) for run in list(runs["run"])[:MOST_SEEDS])
+        st.page_link("pages/runs.py", label=label, icon=":material/table_rows:", query_params={"runs": ids})
 
 
 def _dressed(view: View) -> pd.DataFrame:

@@ -87,7 +87,11 @@ def _head(entry: Entry[Claim], view: View | None) -> None:
         elif view.state == "measuring":
             st.progress(1.0, text="All runs are done: models and times are being measured in a worker ...")
         else:
-            st.badge(view.state, color="green" if view.state == "done" else "orange")
+            whose = "Your trial" if view.mine else "A trial in this lab"
+            st.badge(
+                whose if view.state == "done" else f"{whose}: {view.state}",
+                color="violet" if view.state == "done" else "orange",
+            )
             st.caption(_on(view.claim), width="content")
         _buttons(entry, view)
     if view.problem:
@@ -132,7 +136,8 @@ def _verdict(view: View | None) -> None:
             st.markdown(plain(view.verdict.sentence))
             st.caption(plain(view.claim.explanation))
         elif view.going:
-            st.caption("The verdict comes when all is measured; the figures below fill in.")
+            when = "all runs are done and measured" if view.claim.looks else "all runs are done; the figures fill in"
+            st.caption(f"The verdict comes when {when}. You may leave: this page's address finds it again.")
 
 
 def _on(claim: Claim) -> str:

@@ -50,7 +50,7 @@ def claim_dots_data(table: pd.DataFrame, picture: Picture) -> ClaimDots:
             if arm not in by_arm:
                 continue
             values = by_arm[arm]
-            if picture.relative_to:
+            if picture.relative_to and not measure.endswith(" ratio"):  # those are ratios already
                 values = (values / by_arm.get(picture.relative_to, pd.Series(dtype=float))).dropna()
             if not len(values):
                 continue

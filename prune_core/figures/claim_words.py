@@ -23,6 +23,7 @@ DASHES = {"baseline": "dot", "clipping": "dash", "pruning": "solid", "both": "da
 
 def measure_label(name: str) -> str:
     """What a measure is called."""
+    name = name.removesuffix(" ratio")  # the axis says that it is one
     return LABELS.get(name, name.replace("_", " "))
 
 

@@ -28,7 +28,8 @@ class SparseLinear(nn.Module):
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
             self.weight = dense.weight.detach().to_sparse_csr()  # no parameter: it is only run, never trained
-        self.bias = None if dense.bias is None else dense.bias.detach()[:, None].clone()  # (out, 1)
+        bias: Tensor | None = getattr(dense, "bias", None)
+        self.bias = None if bias is None else bias.detach()[:, None].clone()  # (out, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor
