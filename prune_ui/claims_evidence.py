@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -24,7 +25,7 @@ MOST_SEEDS = 6  # runs that can be compared at once
 def show(entry: Entry[Claim], view: View) -> None:
     """Draw all of it; each chart keeps its place while the figures fill in."""
     for number, picture in enumerate(view.claim.pictures):
-        _show(entry.name, number, view.made(("figure", number), lambda picture=picture: drawn(view.table, picture)))
+        _show(entry.name, number, view.made(("figure", number), partial(drawn, view.table, picture)))
     if view.verdict is not None:
         _formula(entry, view)
     if len(view.table):

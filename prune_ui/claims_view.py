@@ -9,7 +9,7 @@ from prune_core.figures.words import count, plural
 from prune_core.registry import Entry
 from prune_ui import claims_cards, claims_evidence, claims_form, session
 from prune_ui import claims_state as state
-from prune_ui.claims_read import View
+from prune_ui.claims_read import View, samples
 from prune_ui.explain import time_left
 from prune_ui.fields import plain
 from prune_ui.naming import in_text, part_label
@@ -112,7 +112,7 @@ def _buttons(entry: Entry[Claim], view: View) -> None:
                 "Measure again", key="claims/again", icon=":material/replay:", type="tertiary", on_click=state.steer,
                 args=(view.id, "measure_again"), help="The same runs; models and times are measured anew.",
             )  # fmt: skip
-    if entry.name in state.samples() and not view.going:
+    if entry.name in samples() and not view.going:
         st.button(
             "Show the sample", key="claims/sample", icon=":material/auto_stories:", type="tertiary",
             on_click=_sample, args=(entry.name,),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pandas as pd
 
@@ -81,7 +81,7 @@ class ManyTrainings(Claim):
 
     def _arm(self, name: str, steps: int, schedule: Schedule, rewind: bool = False) -> Arm:
         early = max(1, self.steps // 20)
-        more = {"rewind": "weights", "rewind_to": early} if rewind else {}
+        more: dict[str, Any] = {"rewind": "weights", "rewind_to": early} if rewind else {}
         return Arm(name, "pruning", {"prune": Pruning(schedule=schedule, **more), "train.steps": steps})
 
     def measure(self, runs: Sequence[Run]) -> pd.DataFrame:

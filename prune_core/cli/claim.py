@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -28,7 +28,7 @@ def claim(
         return
     registry: Registry[Claim] = Claim.registry
     cls = registry[name].cls
-    given = {"seeds": seeds, "steps": steps}
+    given: dict[str, Any] = {"seeds": seeds, "steps": steps}
     asked = cls(**{field: value for field, value in given.items() if value is not None})
     console().print(f"[bold]“{asked.statement}”[/]")
     console().print(f"Rule, fixed before looking: {asked.rule}", highlight=False)

@@ -48,13 +48,9 @@ def claim_curve_data(table: pd.DataFrame, picture: Picture) -> ClaimCurve:
         own = rows[rows["arm"] == name]
         places = sorted(own["at"].unique())
         found = [interval_of(own.loc[own["at"] == at, "value"], picture.interval) for at in places]
-        lines.append(
-            ClaimLine(
-                str(name), own["idea"].iloc[0], np.array(places, float), *(
-                    np.array([getattr(one, part) for one in found], float) for part in ("mean", "low", "high")
-                ), tuple(interval_words(one, picture) for one in found),
-            )
-        )  # fmt: skip
+        mean, low, high = (np.array([getattr(one, part) for one in found], float) for part in ("mean", "low", "high"))
+        words = tuple(interval_words(one, picture) for one in found)
+        lines.append(ClaimLine(str(name), own["idea"].iloc[0], np.array(places, float), mean, low, high, words))
     return ClaimCurve(picture, tuple(lines), int(rows["seed"].nunique()) if len(rows) else 0)
 
 
