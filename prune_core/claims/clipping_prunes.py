@@ -11,7 +11,7 @@ from pydantic import field_validator
 from prune_core.claims.base import Arm, Claim, Picture, Verdict
 from prune_core.claims.runs import Run, arms_of, row, values
 from prune_core.claims.settings import numbers
-from prune_core.claims.words import listed, percent
+from prune_core.claims.words import changed, listed, percent
 from prune_core.clipping import ValueClip
 from prune_core.comparing import against
 from prune_core.pruning import Criterion, GradientMagnitude, Magnitude, OneShot, Pruning, prunable
@@ -101,8 +101,8 @@ class ClippingPrunes(Claim):
         prunes = [name for name, one in found.items() if one.low > self.SOME]
         most = max(float(values(table, "zero", name).mean()) for name in names)
         pruned = float(values(table, "zero", BY_WEIGHT).mean())
-        cost = values(table, "accuracy", BY_WEIGHT).mean() - values(table, "accuracy", BY_GRADIENT).mean()
-        by_gradient = f"pruning by |g| instead of |w| {'costs' if cost > 0 else 'gains'} {100 * abs(cost):.1f} points"
+        cost = against(values(table, "accuracy", BY_WEIGHT) - values(table, "accuracy", BY_GRADIENT), 0.0)
+        by_gradient = f"pruning by |g| instead of |w| {changed(cost)}"
         few = f"at most {percent(most, 2)} of the weights are" if most else "no weight is"
         said = f"{few} zero after clipping, {percent(pruned)} of them are after pruning"
         if len(prunes) == len(found):

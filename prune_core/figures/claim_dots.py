@@ -103,12 +103,13 @@ def draw_claim_dots(data: ClaimDots, colours: Palette) -> Plain:
              "hovertemplate": f"{row.name}: {interval_words(row.interval, picture)}<extra></extra>"}
         )  # fmt: skip
     shapes, notes = _line(data, colours)
+    top = -1.0 if notes else -0.5  # room for the words at the line
     return frame(
         traces, title=picture.title, subtitle=f"{plural(data.seeds, 'seed')}; bars: 95 % over seeds",
         x=picture.x, y=picture.y or "compared", alt=alt_claim_dots(data), shapes=shapes, annotations=notes,
         hovermode="closest", height=REST + ROW * len(data.rows), showlegend=False, xaxis=_axis(data),
         yaxis={"title": {"text": picture.y or "compared", "font": {"size": 1, "color": rgba(colours.ink, 0)}},
-               "range": [len(data.rows) - 0.5, -0.5], "tickvals": list(range(len(labels))), "ticktext": labels,
+               "range": [len(data.rows) - 0.5, top], "tickvals": list(range(len(labels))), "ticktext": labels,
                "showgrid": False, "zeroline": False, "tickfont": {"size": 12, "color": colours.ink},
                "automargin": True},
     )  # fmt: skip
@@ -128,7 +129,7 @@ def _line(data: ClaimDots, colours: Palette) -> tuple[list[Plain], list[Plain]]:
         shapes.append({"type": "line", "name": "the rule", "yref": "paper", "y0": 0, "y1": 1, "x0": picture.line,
                        "x1": picture.line, "line": {"color": colours.mark, "width": 1.6, "dash": "dash"}})  # fmt: skip
         at = math.log10(picture.line) if picture.scale == "log" else picture.line
-        notes.append({"text": picture.line_name, "x": at, "y": 1, "yref": "paper", "yanchor": "bottom",
+        notes.append({"text": picture.line_name, "x": at, "y": 1, "yref": "paper", "yanchor": "top",
                       "xanchor": "right" if "left" in picture.line_name else "left", "showarrow": False,
                       "font": {"size": 11.5, "color": colours.mark}})  # fmt: skip
     return shapes, notes
@@ -151,4 +152,7 @@ def _axis(data: ClaimDots) -> Plain:
     if picture.unit in ("%", "s") and not (picture.unit == "%" and low > 0.5):
         low = 0.0
     pad = 0.08 * max(high - low, 0.02)
-    return {"range": [low - pad, high + pad], **({"tickformat": ".0%"} if picture.unit == "%" else {})}
+    return {
+        "range": [low - pad, high + pad],
+        **({"tickformat": ".0%" if high - low > 0.08 else ".1%"} if picture.unit == "%" else {}),
+    }

@@ -40,6 +40,7 @@ def written(value: float, picture: Picture) -> str:
     """One value with its unit."""
     if picture.relative_to:
         return f"{value:.{3 if abs(value - 1) < 0.05 else 2}f}\u00a0×"
+    value = 0.0 if picture.unit == "%" and abs(value) < 5e-4 else value  # no minus before a rounded zero
     return percent(value) if picture.unit == "%" else f"{number(value)}\u00a0{picture.unit}".rstrip()
 
 

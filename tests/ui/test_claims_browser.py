@@ -22,13 +22,14 @@ def test_a_claim_is_opened_run_and_found_again(visit: Any, server: Any, shot: An
     page.locator(".st-key-claims_card_clipping_shrinks").get_by_role("button", name="See the evidence").click()
     page.wait_for_url(re.compile(r"[?&]claim=clipping_shrinks"))
     page.get_by_role("heading", name=re.compile("Clipping gradients reduces")).wait_for()
-    page.get_by_text("Does not hold").wait_for()
+    page.locator(".st-key-claims_verdict").get_by_text("Does not hold").wait_for()
     drawn(page)
-    page.go_back()  # to all claims or out of the page: the address decides, and nothing breaks
+    page.get_by_role("button", name="All claims").click()
+    page.locator(".st-key-claims_card_pruning_costs").wait_for()
 
     page = visit(f"/claims?{SMALL}", width=390, context=page.context)
     page.get_by_text("Try it on your own settings").click()
-    page.get_by_text("6 runs").wait_for()
+    page.get_by_text("6 runs", exact=True).wait_for()
     fits(page)
     page.get_by_role("button", name="Run the trial").click()
     page.wait_for_url(re.compile(r"[?&]trial=s\w+"))
