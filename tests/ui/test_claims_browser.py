@@ -27,7 +27,8 @@ def test_a_claim_is_opened_run_and_found_again(visit: Any, server: Any, shot: An
     page.get_by_role("button", name="All claims").click()
     page.locator(".st-key-claims_card_pruning_costs").wait_for()
 
-    page = visit(f"/claims?{SMALL}", width=390, context=page.context)
+    page = visit(f"/claims?{SMALL}", context=page.context)
+    page.set_viewport_size({"width": 390, "height": 900})
     page.get_by_text("Try it on your own settings").click()
     page.get_by_text("6 runs", exact=True).wait_for()
     fits(page)
