@@ -16,6 +16,7 @@ page = st.navigation(
             st.Page("pages/prune.py", title="Prune", icon=":material/compress:"),
             st.Page("pages/train.py", title="Train", icon=":material/play_circle:"),
             st.Page("pages/trade_offs.py", title="Trade-offs", icon=":material/scatter_plot:"),
+            st.Page("pages/claims.py", title="Claims", icon=":material/gavel:"),
         ],
         "Look back": [
             st.Page("pages/runs.py", title="Runs", icon=":material/table_rows:"),

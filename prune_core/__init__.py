@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from prune_core.claims import Arm, Claim, Picture, Trial, Verdict, trial
 from prune_core.clipping import (
     AdaptiveClip,
     AutoClip,
@@ -167,6 +168,7 @@ __all__ = [
     "SET",
     "SNIP",
     "AdaptiveClip",
+    "Arm",
     "AutoClip",
     "Blobs",
     "BlockRMSClip",
@@ -176,6 +178,7 @@ __all__ = [
     "CheckpointError",
     "Choice",
     "Circles",
+    "Claim",
     "ClipReport",
     "ClipStrategy",
     "ConfigError",
@@ -227,6 +230,7 @@ __all__ = [
     "OneShot",
     "OwnershipLostError",
     "PerSampleClip",
+    "Picture",
     "Points",
     "Pruning",
     "Random",
@@ -256,9 +260,11 @@ __all__ = [
     "TinyViT",
     "Torchvision",
     "Training",
+    "Trial",
     "Uniform",
     "UnknownNameError",
     "ValueClip",
+    "Verdict",
     "Wanda",
     "Weights",
     "ZClip",
@@ -278,4 +284,5 @@ __all__ = [
     "sparsity_of",
     "stream",
     "sweep",
+    "trial",
 ]

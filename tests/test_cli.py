@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import prune_core as pc
+from prune_core.claims import WORDS, Claim
 from prune_core.cli import main
 from prune_core.cli.train import _change
 from prune_core.clipping import ClipStrategy
@@ -193,3 +194,15 @@ def test_describe_takes_bounds_from_the_field(lab):
     assert "threshold" in out
     assert "greater than 0" in out
     assert "must be given" not in lab("describe", "training")[1]
+
+
+def test_claims_are_listed_and_tried(lab):
+    code, out, _ = lab("claim")
+    assert code == 0
+    assert [name for name in Claim.registry.names() if name not in out] == []
+    code, out, _ = lab("claim", "pruning_costs", "--seeds", "2", "--steps", "20")
+    flat = " ".join(out.replace("│", " ").split())
+    assert code == 0 and "Rule, fixed before looking" in flat and "accuracy" in flat
+    assert any(f"{word.capitalize()}" in flat for word in WORDS)
+    code, _, said = lab("claim", "pruning_cost")
+    assert code == 2 and "pruning_costs" in said

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from prune_core.cli import lists, records, sweep, train
+from prune_core.cli import claim, lists, records, sweep, train
 from prune_core.errors import LabError
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app = typer.Typer(
 for command in (
     train.run,
     sweep.sweep,
+    claim.claim,
     records.runs,
     records.show,
     lists.models,

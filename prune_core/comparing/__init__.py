@@ -9,15 +9,18 @@ from prune_core.comparing.differences import Difference, differences, holm
 from prune_core.comparing.front import pareto_front
 from prune_core.comparing.intervals import Interval, mean_by, mean_interval
 from prune_core.comparing.knee import Knee, knee
+from prune_core.comparing.paired import Against, against
 from prune_core.comparing.race import RACE_COLUMNS, RaceFinding, blew_up, race_finding
 from prune_core.comparing.tables import begun, final_rows, line_fields, names_of, settings_of, varying
 
 __all__ = [
     "RACE_COLUMNS",
+    "Against",
     "Difference",
     "Interval",
     "Knee",
     "RaceFinding",
+    "against",
     "begun",
     "blew_up",
     "differences",

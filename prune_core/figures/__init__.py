@@ -8,6 +8,8 @@
 from __future__ import annotations
 
 from prune_core.figures.accuracy_sparsity import accuracy_sparsity_data, alt_accuracy_sparsity, draw_accuracy_sparsity
+from prune_core.figures.claim_curve import alt_claim_curve, claim_curve_data, draw_claim_curve
+from prune_core.figures.claim_dots import alt_claim_dots, claim_dots_data, draw_claim_dots
 from prune_core.figures.cliff import alt_cliff, cliff_data, draw_cliff
 from prune_core.figures.cliff_loss import alt_cliff_loss, cliff_loss_data, draw_cliff_loss
 from prune_core.figures.clip_arrows import alt_clip_arrows, clip_arrows_data, draw_clip_arrows
@@ -58,6 +60,8 @@ __all__ = [
     "Theme",
     "accuracy_sparsity_data",
     "alt_accuracy_sparsity",
+    "alt_claim_curve",
+    "alt_claim_dots",
     "alt_cliff",
     "alt_cliff_loss",
     "alt_clip_arrows",
@@ -80,6 +84,8 @@ __all__ = [
     "alt_threshold_sparsity",
     "alt_trade_off",
     "alt_weight_histogram",
+    "claim_curve_data",
+    "claim_dots_data",
     "cliff_data",
     "cliff_loss_data",
     "clip_arrows_data",
@@ -89,6 +95,8 @@ __all__ = [
     "clipped_share_data",
     "decision_boundary_data",
     "draw_accuracy_sparsity",
+    "draw_claim_curve",
+    "draw_claim_dots",
     "draw_cliff",
     "draw_cliff_loss",
     "draw_clip_arrows",

@@ -10,6 +10,7 @@ from prune_core.jobs.question import Cost, LayerPicture, LayerView, PreviewReply
 from prune_core.jobs.race import RaceHandle
 from prune_core.jobs.scan import SensitivityScan
 from prune_core.jobs.sweeps import Progress, SweepCost, SweepHandle, progress_of
+from prune_core.jobs.trials import TrialHandle, table_of
 
 __all__ = [
     "Cost",
@@ -31,5 +32,7 @@ __all__ = [
     "SupersededError",
     "SweepCost",
     "SweepHandle",
+    "TrialHandle",
     "progress_of",
+    "table_of",
 ]

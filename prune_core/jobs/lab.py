@@ -25,7 +25,8 @@ from prune_core.jobs.preview import Curve, Previews
 from prune_core.jobs.question import PreviewReply, PreviewRequest
 from prune_core.jobs.race import RaceHandle
 from prune_core.jobs.scan import SensitivityScan
-from prune_core.jobs.sweeping import Sweeping, check_known
+from prune_core.jobs.sweeping import check_known
+from prune_core.jobs.trials import Trying
 from prune_core.models import ModelSource
 from prune_core.tracking import Races, Store, store_url
 from prune_core.tracking import home as default_home
@@ -35,7 +36,7 @@ T = TypeVar("T")
 WORKERS = ["name", "role", "state", "run", "pid", "address", "gpu", "problem"]
 
 
-class Lab(Sweeping):
+class Lab(Trying):
     """Runs in worker processes, recorded in the live store.
 
     Without ``scheduler`` a local engine does the work: the first launch starts it where none runs, with ``workers``

@@ -114,7 +114,11 @@ def _asked(experiment: Experiment, space: Any, halving: Halving | None, share: b
 def check_known(experiment: Experiment) -> None:
     """Raise ConfigError for a part that the engine's workers cannot import: one from a notebook cell, say."""
     clip, prune = experiment.clip, experiment.prune
-    parts = [experiment.data, experiment.model, *(clip.parts if clip else ()), *(prune.parts if prune else ())]
+    check_parts([experiment.data, experiment.model, *(clip.parts if clip else ()), *(prune.parts if prune else ())])
+
+
+def check_parts(parts: Iterable[object]) -> None:
+    """Raise ConfigError for a part that the engine's workers cannot import."""
     known = ("prune_core", *place.plugins())
     for part in parts:
         module = type(part).__module__

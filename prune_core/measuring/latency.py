@@ -87,15 +87,25 @@ def _timed(model: nn.Module, x: Tensor) -> float:
 @contextmanager
 def _measured(model: nn.Module, threads: int) -> Iterator[None]:
     """Evaluation mode and a fixed number of threads; afterwards both as they were."""
-    training, before = [m for m in model.modules() if m.training], torch.get_num_threads()
+    training = [m for m in model.modules() if m.training]
     model.eval()
+    try:
+        with fixed(threads):
+            yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+@contextmanager
+def fixed(threads: int) -> Iterator[None]:
+    """That many threads for torch's work in this process, afterwards as many as before."""
+    before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
         yield
     finally:
         torch.set_num_threads(before)
-        for module in training:
-            module.training = True
 
 
 def _denormal_share(model: nn.Module, x: Tensor) -> float:

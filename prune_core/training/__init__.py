@@ -9,7 +9,7 @@ from prune_core.training.run import Result, run
 from prune_core.training.sensitivity import Cell, Sensitivity, sensitivity_cells, sensitivity_scan
 from prune_core.training.stream import stream
 from prune_core.training.sweeping import sweep
-from prune_core.training.timing import StepTime, time_steps
+from prune_core.training.timing import StepTime, stepper, time_steps
 
 __all__ = [
     "LANES",
@@ -33,6 +33,7 @@ __all__ = [
     "run",
     "sensitivity_cells",
     "sensitivity_scan",
+    "stepper",
     "stream",
     "sweep",
     "time_steps",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from prune_core.experiment import Experiment
@@ -48,3 +49,17 @@ def time_steps(experiment: Experiment, budget_s: float = BUDGET_S) -> StepTime:
     look = time.perf_counter() - began
     rest = sorted(times[1:] or times)
     return StepTime(start, rest[len(rest) // 2], look)
+
+
+def stepper(experiment: Experiment, most: int = 20_000) -> Callable[[], None]:
+    """A function that makes one step of ``experiment`` at each call, up to ``most``: to time steps of several in turns.
+
+    Nothing is kept, and nothing is pruned. Raises LabError where the run cannot start.
+    """
+    state = RunState(experiment.with_(**{"train.steps": most}))
+
+    def step() -> None:
+        state.gradient(state.step % most + 1, False)
+        state.update()
+
+    return step

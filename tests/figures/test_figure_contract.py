@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 import torch
 
 from prune_core import figures
+from prune_core.claims import Picture
 from prune_core.clipping import FlatGradients, cliff
 from prune_core.clipping.curves import lanes
 from prune_core.events import Boundary, InterventionEvent, LayerSnapshot, SnapshotEvent
@@ -99,6 +101,24 @@ PLACES = {lane.name: len(lane.thresholds) // 2 for lane in LANES if not lane.why
 PATHS = [cliff.descend(way, 1.0, 0.25) for way in cliff.WAYS]
 MANY = results(ways=("Magnitude", "LAMP", "Taylor", "Random"), seeds=1, targets=np.linspace(0, 0.99, 2500))
 
+CURVE = Picture("curve", ("accuracy",), "Accuracy as more goes", "weights removed", "test accuracy", "%", scale="left")
+DOTS = Picture("dots", ("accuracy",), "Accuracy of each arm", "test accuracy", line_name="better, right of here")
+
+
+def claim_table(seeds: int = 3, shares: bool = False) -> pd.DataFrame:
+    """A claim's measured figures: a baseline at 0, and an arm at three places."""
+    places = (
+        ("not pruned", "baseline", 0.01 if shares else 0.0),
+        *(("pruned", "pruning", s) for s in (0.5, 0.9, 0.98)),
+    )
+    rows = [
+        {"arm": arm, "idea": idea, "at": at, "seed": seed, "measure": measure, "unit": "", "run": f"{arm}{at}{seed}",
+         "value": float(seed % 2) if shares else 0.97 - 0.4 * at**9 + 0.004 * seed}
+        for arm, idea, at in places for seed in range(seeds) for measure in ("accuracy", "seconds")
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
 # figure -> ways to make its data; a figure that is not here fails test_every_figure_is_here
 CASES: dict[str, list[Callable[[], Any]]] = {
     "loss_accuracy": [
@@ -154,6 +174,18 @@ CASES: dict[str, list[Callable[[], Any]]] = {
         lambda: figures.layer_sensitivity_data([]),
         lambda: figures.layer_sensitivity_data([], ["a", "b"], (0.5, 0.9), dense=0.97),
         lambda: figures.layer_sensitivity_data([{**CELLS[0], "layer": f"l{i}", "weights": i} for i in range(90)]),
+    ],
+    "claim_curve": [
+        lambda: figures.claim_curve_data(claim_table(), CURVE),
+        lambda: figures.claim_curve_data(claim_table(seeds=1), CURVE),
+        lambda: figures.claim_curve_data(claim_table(shares=True), replace(CURVE, interval="wilson", scale="log")),
+        lambda: figures.claim_curve_data(claim_table().head(0), CURVE),
+    ],
+    "claim_dots": [
+        lambda: figures.claim_dots_data(claim_table(), DOTS),
+        lambda: figures.claim_dots_data(claim_table(), replace(DOTS, relative_to="not pruned", scale="log", line=0.9)),
+        lambda: figures.claim_dots_data(claim_table(seeds=1), replace(DOTS, measures=("accuracy", "seconds"))),
+        lambda: figures.claim_dots_data(claim_table().head(0), DOTS),
     ],
     "parallel": [
         lambda: figures.parallel_data(results()),

@@ -17,7 +17,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "adding.md"
 @pytest.fixture
 def added():
     """All names that the page's code defines; the registries are as before afterwards."""
-    families = (pc.ClipStrategy, pc.Criterion, pc.Granularity, pc.Schedule, pc.ModelSource, pc.DataSource)
+    families = (pc.ClipStrategy, pc.Criterion, pc.Granularity, pc.Schedule, pc.ModelSource, pc.DataSource, pc.Claim)
     held = [dict(family.registry._entries) for family in families]
     names: dict = {"__name__": "adding"}
     try:
@@ -50,6 +50,14 @@ def test_the_code_runs_and_does_what_it_says(added):
     assert [added["Halves"](final=0.8, stop=3, half=1)(t) for t in range(5)] == pytest.approx([0, 0.4, 0.6, 0.8, 0.8])
     assert added["result"].status == "finished" and added["figure"].layout.title.text
     assert pc.ClipStrategy.registry["soft_value"].summary.startswith("Bends every entry of the gradient")
+    tried = added["tried"]
+    assert tried.verdict.word in ("holds", "does not hold", "not decided") and len(tried.table) == 4
+    assert [run.experiment.model.width for run in tried.runs] == [4, 64, 4, 64]
+    assert added["WiderLearns"]().judge(tried.table) == tried.verdict
+    # the rule, on tables of one's own
+    better = tried.table.assign(value=tried.table["arm"].map({"narrow": 0.5, "wide": 0.9}))
+    assert added["WiderLearns"]().judge(better).word == "holds"
+    assert added["WiderLearns"]().judge(better.assign(value=0.5)).word == "does not hold"
 
 
 def test_every_family_has_its_import_line():

@@ -1,0 +1,156 @@
+"""The Claims page: all claims, or one with its rule, its trial, its figures and the runs behind them."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from prune_core.claims import Claim
+from prune_core.figures.words import count, plural
+from prune_core.registry import Entry
+from prune_ui import claims_cards, claims_evidence, claims_form, session
+from prune_ui import claims_state as state
+from prune_ui.claims_read import View, samples
+from prune_ui.explain import time_left
+from prune_ui.fields import plain
+from prune_ui.naming import in_text, part_label
+
+TICK_S = 1.0
+
+
+def show() -> None:
+    """Draw the list or the claim that is open, and go on drawing what moves while it is on trial."""
+    name = state.CLAIM.get()
+    if not name:
+        st.title("Claims", anchor=False)
+        _said()
+        claims_cards.show()
+        state.keep_link(None)
+        return
+    entry = Claim.registry[name]
+    st.button(
+        "All claims", key="claims/back", icon=":material/arrow_back:", type="tertiary", on_click=state.choose,
+        args=("",),
+    )  # fmt: skip
+    st.title(f"“{plain(entry.cls.statement)}”", anchor=False)
+    st.markdown(f"**Rule, fixed before looking:** {plain(entry.cls.rule)}")
+    key = "claims/settings"
+    if st.session_state.get(key) != state.OPEN.get():
+        st.session_state[key] = state.OPEN.get()
+    settings = st.expander(
+        "Try it on your own settings", icon=":material/tune:", key=key, expanded=state.OPEN.get(),
+        on_change=lambda: state.OPEN.set(bool(st.session_state[key])),
+    )  # fmt: skip
+    if settings.open:
+        with settings:
+            claims_form.show(name)
+    view = state.shown(name)
+    going = view is not None and view.going
+    st.fragment(_claim, run_every=TICK_S if going else None)(entry, going)
+
+
+def _claim(entry: Entry[Claim], going: bool) -> None:
+    view = state.shown(entry.name)
+    # each has a place of its own: a line that comes or goes in one would else make all below it anew, zoom and all
+    head, before, verdict, evidence = st.container(), st.container(key="claims_before"), st.container(), st.container()
+    with head:
+        _said()
+        _head(entry, view)
+    with before:  # what a visitor marks as a guess, before the verdict is shown
+        pass
+    with verdict:
+        _verdict(view)
+    with evidence:
+        if view is not None:
+            claims_evidence.show(entry, view)
+    state.keep_link(view)
+    if (view is not None and view.going) != going or state.AGAIN.pop():  # another pace from now on
+        session.rerun()
+
+
+def _said() -> None:
+    if text := state.SAID.pop():
+        st.error(plain(text), icon=":material/error:")
+
+
+def _head(entry: Entry[Claim], view: View | None) -> None:
+    """What it was tried on, how far it is, and what can be done with it."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="claims_head"):
+        if view is None:
+            st.caption("Nobody has tried it yet: run it above.")
+            return
+        if view.sample:
+            st.badge("Sample", icon=":material/auto_stories:", color="violet")
+            st.caption(f"{_on(view.claim)}; measured on another machine, and shipped with the lab.", width="content")
+            return
+        if view.progress is not None and view.state == "running":
+            st.progress(view.progress.done / max(view.progress.total, 1), text=_progress(view))
+        elif view.state == "measuring":
+            st.progress(1.0, text="All runs are done: models and times are being measured in a worker ...")
+        else:
+            whose = "Your trial" if view.mine else "A trial in this lab"
+            st.badge(
+                whose if view.state == "done" else f"{whose}: {view.state}",
+                color="violet" if view.state == "done" else "orange",
+            )
+            st.caption(_on(view.claim), width="content")
+        _buttons(entry, view)
+    if view.problem:
+        st.warning(plain(view.problem), icon=":material/warning:")
+
+
+def _buttons(entry: Entry[Claim], view: View) -> None:
+    if view.mine:
+        if view.state == "running":
+            st.button("Stop", key="claims/stop", icon=":material/stop:", on_click=state.steer, args=(view.id, "stop"))
+        elif view.state == "stopped":
+            st.button(
+                "Go on", key="claims/resume", icon=":material/play_arrow:", on_click=state.steer,
+                args=(view.id, "resume"),
+            )  # fmt: skip
+        elif view.state in ("done", "failed") and view.claim.looks:
+            st.button(
+                "Measure again", key="claims/again", icon=":material/replay:", type="tertiary", on_click=state.steer,
+                args=(view.id, "measure_again"), help="The same runs; models and times are measured anew.",
+            )  # fmt: skip
+    if entry.name in samples() and not view.going:
+        st.button(
+            "Show the sample", key="claims/sample", icon=":material/auto_stories:", type="tertiary",
+            on_click=_sample, args=(entry.name,),
+        )  # fmt: skip
+
+
+def _sample(name: str) -> None:
+    state.show_trial(name, "")
+    state.AGAIN.set(True)
+
+
+def _verdict(view: View | None) -> None:
+    if view is None:
+        return
+    with st.container(border=True, key="claims_verdict"):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            claims_cards.badge(view)
+            if view.verdict is not None and view.verdict.on:
+                st.markdown(f"**on {plain(view.verdict.on)}**", width="content")
+        if view.verdict is not None:
+            st.markdown(plain(view.verdict.sentence))
+            st.caption(plain(view.claim.explanation))
+        elif view.going:
+            when = "all runs are done and measured" if view.claim.looks else "all runs are done; the figures fill in"
+            st.caption(f"The verdict comes when {when}. You may leave: this page's address finds it again.")
+
+
+def _on(claim: Claim) -> str:
+    """What a trial was made with, in a few words."""
+    data, model = part_label("data", claim.data.registered_as), part_label("model", claim.model.registered_as)
+    return f"{data} · {in_text(model)} · {plural(claim.seeds, 'seed')} · {plural(claim.steps, 'step')}"
+
+
+def _progress(view: View) -> str:
+    assert view.progress is not None
+    p = view.progress
+    parts = [f"{count(p.done)} of {plural(p.total, 'run')}"]
+    parts += [f"{count(p.reused)} there already"] * (p.reused > 0)
+    parts += [f"{count(p.failed)} failed"] * (p.failed > 0)
+    left = None if p.seconds_left is None else p.seconds_left + view.claim.measuring_s
+    return " · ".join(x for x in [*parts, time_left(left)] if x)

@@ -1,0 +1,140 @@
+"""The Claims page without a browser: the samples, the form, a trial that is shown, found again, and taken away."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+import prune_core as pc
+from prune_core.claims import HEARD, Claim, PruningCosts, claims
+from prune_core.figures import IDEAS
+from prune_core.jobs import Estimate, Lab
+from prune_core.tracking import Store
+from prune_ui import claims_evidence, claims_read, session, tradeoffs_cost
+
+TINY = PruningCosts(model=pc.MLP(width=8), seeds=2, steps=24, sparsities=(0.5, 0.9))
+COST = Estimate(members=6, reused=2, shared=0, steps=60, steps_spared=0, seconds=11.2, workers=2, timed=1)
+
+
+@pytest.fixture
+def lab(home: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    """An empty store that the page reads; estimates are given, and trials run in this process."""
+    monkeypatch.setattr(session, "owner", lambda: "me")
+    monkeypatch.setattr(claims_read, "FRESH_S", 0.0)
+    monkeypatch.setattr(claims_read, "ENDED_S", 0.0)
+    monkeypatch.setattr(tradeoffs_cost.estimates, "ask", lambda sweep: COST)
+    monkeypatch.setattr("streamlit.page_link", lambda *_, **__: None)  # only app.py knows the pages
+    made = Lab(store=Store(), home=home)
+    monkeypatch.setattr(session, "lab", lambda: made)
+    return made
+
+
+def page(**link: str) -> AppTest:
+    def script() -> None:
+        from prune_ui import claims_state, claims_view
+
+        claims_state.open_link()
+        claims_view.show()
+
+    app = AppTest.from_function(script, default_timeout=60)
+    for name, value in link.items():
+        app.query_params[name] = value
+    app.run()
+    assert not app.exception, app.exception
+    return app
+
+
+def linked(app: AppTest, name: str) -> str:
+    """What the URL says under ``name``; a list where a test put it there itself."""
+    value = app.query_params[name]
+    return value[0] if isinstance(value, list) else value
+
+
+def texts(app: AppTest) -> str:
+    return " ".join(str(m.value) for m in [*app.markdown, *app.caption, *app.title, *app.error, *app.warning])
+
+
+def test_every_claim_has_its_verdict_before_anything_is_clicked(lab: Lab) -> None:
+    app = page()
+    shown = texts(app)
+    for entry in claims():
+        assert entry.cls.statement.removesuffix(".") in shown
+    words = [claims_read.samples()[name].verdict for name in HEARD]
+    assert len(words) == len(HEARD) and all(words)
+    assert shown.count("Does not hold") == sum(v is not None and v.word == "does not hold" for v in words)
+
+
+def test_a_claim_opens_with_rule_verdict_formula_and_reference_and_goes_back(lab: Lab) -> None:
+    app = page()
+    app.button(key="claims/open/clipping_shrinks").click().run()
+    shown = texts(app)
+    assert Claim.registry["clipping_shrinks"].cls.rule in shown and "Rule, fixed before looking" in shown
+    sample = claims_read.samples()["clipping_shrinks"]
+    assert sample.verdict is not None and "Clipping removed no parameter" in sample.verdict.sentence
+    assert "Clipping removed no parameter" in shown and "Reference" in shown
+    assert sample.claim.formula(sample.table) in app.latex[0].value
+    assert linked(app, "claim") == "clipping_shrinks"
+    app.button(key="claims/back").click().run()
+    assert app.title[0].value == "Claims" and "claim" not in app.query_params
+
+
+@pytest.mark.parametrize("name", HEARD)
+def test_every_claim_opens_by_its_link(name: str, lab: Lab) -> None:
+    app = page(claim=name)
+    assert Claim.registry[name].cls.statement.rstrip(".") in app.title[0].value
+    view = claims_read.samples()[name]
+    for picture in view.claim.pictures:
+        figure = claims_evidence.drawn(view.table, picture)
+        assert figure["data"] and figure["layout"]["meta"]["alt"].startswith(picture.title)
+    assert {arm.idea for arm in view.claim.arms()} <= set(IDEAS)
+
+
+def test_a_trial_is_started_shown_found_again_and_steered_by_its_owner_alone(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, Any]] = []
+    trial = lab.trial
+
+    def here(claim: Claim, **more: Any) -> Any:
+        asked.append({"claim": claim, **more})
+        return trial(claim, owner=more["owner"], where="here")
+
+    monkeypatch.setattr(lab, "trial", here)
+    app = page(claim="pruning_costs", model="mlp", **{"model.width": "8"}, seeds="2", steps="24", sparsities="0.5, 0.9")
+    claims_state_open(app)
+    assert "6 runs" in texts(app) and "2 of them there already" in texts(app) and "12 s" in texts(app)
+    app.button(key="claims/start").click().run()
+    assert [one["claim"] for one in asked] == [TINY] and asked[0]["owner"] == "me" and asked[0]["estimate"] == COST
+    trial_id = linked(app, "trial")
+    shown = texts(app)
+    found = lab.trial_handle(trial_id)
+    assert found.verdict().sentence.split(";")[0].replace("\u00a0", " ")[:20] in shown.replace("\u00a0", " ")
+    assert "Digits" in shown and "MLP" in shown and "2 seeds" in shown
+
+    monkeypatch.setattr(session, "owner", lambda: "somebody else")
+    other = page(trial=trial_id)
+    assert "Pruning costs accuracy" in other.title[0].value
+    assert claims_read.view(trial_id).mine is False
+    with pytest.raises(KeyError):
+        other.button(key="claims/stop")
+    assert linked(other, "trial") == trial_id
+
+
+def claims_state_open(app: AppTest) -> None:
+    """Open the settings, as a click on their fold does."""
+    app.session_state["claims/open"] = True
+    app.run()
+    assert not app.exception, app.exception
+
+
+def test_mistakes_are_sentences(lab: Lab) -> None:
+    app = page(claim="no_such_claim")
+    assert "There is no claim" in texts(app) and app.title[0].value == "Claims"
+    app = page(trial="s00000000")
+    assert app.error and "There is no" in app.error[0].value
+    app = page(claim="pruning_costs", sparsities="0.5, 2")
+    claims_state_open(app)
+    assert "must be 1 to 12 numbers" in texts(app) and app.button(key="claims/start").disabled
