@@ -110,6 +110,10 @@ class Claim(Registered):
     data: DataSource = setting(Digits(), help="What is learnt.")
     model: ModelSource = setting(SmallCNN(), help="What learns it.")
     seeds: int = setting(5, ge=2, le=30, unit="seeds", help="Times everything is repeated, from other initial weights.")
+    first_seed: int = setting(
+        1000, ge=0, le=2**30, advanced=True,
+        help="The first of them. The rules were tried out on seeds from 0 on, so a trial starts where nobody looked.",
+    )  # fmt: skip
     steps: int = setting(200, ge=20, le=1_000_000, unit="steps", help="Updates of the weights in one training.")
     lr: float = setting(
         0.1, gt=0, le=1000, log=True, label="Learning rate", help="How far one update goes.", advanced=True
@@ -164,7 +168,7 @@ class Claim(Registered):
 
     def places(self) -> list[tuple[Arm, int]]:
         """Arm and seed of each member of ``experiments``, in their order."""
-        return [(arm, seed) for seed in range(self.seeds) for arm in self.arms()]
+        return [(arm, self.first_seed + i) for i in range(self.seeds) for arm in self.arms()]
 
     # --- what is measured ---------------------------------------------------------------------------------------------
     def measure(self, runs: Sequence[Run]) -> pd.DataFrame:
