@@ -60,7 +60,8 @@ class CriteriaComparison:
     @property
     def sentence(self) -> str:
         """What was found, in words."""
-        return f"{agreement_sentence(self.correlation, self.overlap, self.chance)} {curve_sentence(self.table)}".strip()
+        agree = agreement_sentence(self.correlation, self.overlap, self.chance)
+        return f"{agree} {curve_sentence(self.table, self.at)}".strip()
 
 
 def compare_criteria(

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import pytest
+from probed_figures import PROBED
 
 from prune_core import figures
 from prune_core.events import Boundary, InterventionEvent, LayerSnapshot, SnapshotEvent
@@ -163,6 +164,7 @@ CASES: dict[str, list[Callable[[], Any]]] = {
         lambda: figures.overlay_data([{"name": "a", "idea": "both", "history": history(0)}]),
     ],
 }
+CASES |= PROBED
 EVERY = [(name, number) for name, cases in CASES.items() for number in range(len(cases))]
 
 
