@@ -36,7 +36,8 @@ def current() -> Theme:
 @cache
 def _css(theme: Theme) -> str:
     ideas = "".join(f".{idea} {{ --lab-idea: {palette(theme).idea(idea)}; }}\n" for idea in IDEAS)
-    ideas += f":root {{ {' '.join(f'--lab-{idea}: {palette(theme).idea(idea)};' for idea in IDEAS)} }}\n"
+    shades = {name: str(getattr(palette(theme), name)) for name in (*IDEAS, "bad", "good")}
+    ideas += f":root {{ {' '.join(f'--lab-{n}: {c};' for n, c in shades.items())} }}\n"
     return f"<style>\n{(ASSETS / 'lab.css').read_text(encoding='utf-8')}\n{ideas}</style>"
 
 

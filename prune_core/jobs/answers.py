@@ -52,6 +52,13 @@ class Answers:
                     return
             yield self._known[i]
 
+    def wait(self, timeout: float) -> bool:
+        """Wait for all, up to ``timeout`` seconds; returns whether nothing more will come."""
+        until = time.monotonic() + timeout
+        while not self.done and time.monotonic() < until:
+            time.sleep(0.01)
+        return self.done
+
     def cancel(self) -> None:
         """Ask no more; the question in work is finished."""
         for future in self._futures:

@@ -37,6 +37,7 @@ from prune_core.training import Evaluation, evaluate, load_checkpoint, restore_m
 from prune_core.training.sensitivity import check_once, drawn
 
 WEIGHTS = 200_000_000  # of all models in memory together: 0.8 GB, and twice that for their indices
+MANY = 5_000_000  # weights of a model up to which the scores of several criteria stay in memory, 40 MB each
 REPLIES = 512
 PROBE = 256  # test examples that a first look at the speed takes
 PICTURE = 64  # rows and columns of a mask picture, at most
@@ -94,7 +95,7 @@ class Loaded:
         self._unpruned = {name: w.clone() for name, w in self.weights.items()} if self.data is not None else {}
         self.size = sum(w.numel() for w in self.weights.values())
         self._gone = {name: int((~self.keep[name]).sum()) if name in self.keep else 0 for name in self.weights}
-        self._scores: Cache[Scored] = Cache(2)
+        self._scores: Cache[Scored] = Cache(6 if self.size <= MANY else 2)  # five are compared, and the slider's
         self._scans: Cache[SlicedScan] = Cache(2)
         self._bytes = sum(t.numel() * t.element_size() for t in self.model.state_dict().values())
         self._macs = self._count(shape)

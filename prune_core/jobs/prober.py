@@ -91,9 +91,9 @@ def _answers(model: Loaded, data: Dataset, key: object, request: AnswersProbe) -
     with model.pruned(masks, request.of.seed if request.of.recalibrate else None):
         after = predict(model.model, data, index)
     (was, sure), (now, then) = before, after
-    small = [t.cpu().numpy().astype(np.int16) for t in (data.test_y[index], was, now)]
+    label, first, second = (t.cpu().numpy().astype(np.int16) for t in (data.test_y[index], was, now))
     return AnswersReply(
-        index.cpu().numpy(), *small, sure.cpu().numpy(), then.cpu().numpy(), total, data.info.class_names,
+        index.cpu().numpy(), label, first, second, sure.cpu().numpy(), then.cpu().numpy(), total, data.info.class_names,
         data.info.shape, sparsity_of(masks),
     )  # fmt: skip
 

@@ -50,7 +50,7 @@ def rank_correlations(
         sums[known] += n * matrix[known]
         weights += n * known
     with np.errstate(invalid="ignore"):
-        return np.where(weights > 0, sums / weights, np.nan)
+        return np.asarray(np.where(weights > 0, sums / weights, np.nan))
 
 
 def jaccard(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> float:
@@ -106,4 +106,4 @@ def _correlation(table: Matrix) -> Matrix:
     length = np.sqrt((ranks**2).sum(axis=0))
     with np.errstate(invalid="ignore", divide="ignore"):
         found = (ranks.T @ ranks) / np.outer(length, length)
-    return np.clip(found, -1.0, 1.0)
+    return np.asarray(np.clip(found, -1.0, 1.0), np.float64)

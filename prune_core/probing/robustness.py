@@ -73,3 +73,34 @@ def noisy(data: Dataset, level: float, *, examples: int | None = None, seed: int
     info = replace(data.info, test=limit)
     zero, one = torch.zeros_like(data.mean), torch.ones_like(data.std)
     return replace(data, info=info, test_x=x, test_y=data.test_y.index_select(0, chosen), mean=zero, std=one)
+
+
+def noise_sentence(table: pd.DataFrame, before: str = "before", after: str = "after") -> str:
+    """What pruning did to robustness, in words: where the intervals of the two lie apart, and where they overlap.
+
+    Intervals that overlap show no difference.
+    """
+    rows = {
+        name: part.sort_values("noise", ignore_index=True)
+        for name, part in table.groupby("model", sort=False)
+        if name in (before, after)
+    }
+    if len(rows) < 2 or not len(rows[before]):
+        return ""
+    both = rows[before].merge(rows[after], on="noise", suffixes=("_before", "_after"))
+    worse = both.loc[both["high_after"] < both["low_before"], "noise"].tolist()
+    better = both.loc[both["low_after"] > both["high_before"], "noise"].tolist()
+    last = both.iloc[-1]
+    text = (
+        f"At noise {last['noise']:g} accuracy is {100 * last['accuracy_before']:.1f} % before and "
+        f"{100 * last['accuracy_after']:.1f} % after pruning"
+    )
+    if not worse and not better:
+        return f"{text}; at no level of noise do the two differ by more than their intervals."
+    parts = [f"{what} at {_levels(at)}" for what, at in (("below", worse), ("above", better)) if at]
+    return f"{text}; the pruned model lies {' and '.join(parts)}, beyond the intervals of both."
+
+
+def _levels(levels: list[float]) -> str:
+    named = [f"{level:g}" for level in levels]
+    return f"noise {named[0]}" if len(named) == 1 else f"noise {', '.join(named[:-1])} and {named[-1]}"
