@@ -26,7 +26,7 @@ from prune_ui.session import Key
 LOSSES = (0.005, 0.01, 0.02, 0.05, 0.1)
 SLIDERS = 24  # layers that each have a slider of their own; of more only the chosen one
 LARGEST = 0.999
-MINE, GLOBAL, UNIFORM = "Your budget", "Global ranking", "Same share everywhere"
+WAYS = {"Yours": "", "Global": "one global ranking", "Same share": "the same share of every layer"}
 SHARES: Key[dict[str, float]] = Key("prune/budget/shares", {})
 """By layer; empty: as the sliders above have it."""
 LOSS: Key[float] = Key("prune/budget/loss", 0.01)
@@ -55,7 +55,7 @@ def section(source: Source, reply: PreviewReply) -> bool:
         shares = _shares(start)
         asked = _ask(source, reply, shares) if reply.accuracy is not None else None
         replies, waiting = _replies(asked, source) if asked is not None else ({}, False)
-        left, right = st.columns((3, 2), gap="medium")
+        left, right = st.columns(2, gap="medium")
         with left:
             _chart(reply, shares, _bears(scan), replies.get(1), put)
         with right:
@@ -90,12 +90,12 @@ def _fill(scan: SensitivityScan | None, start: Mapping[str, float]) -> None:
             LOSS.set(LOSS.get())
             st.selectbox(
                 "Each layer alone may cost", LOSSES, key=LOSS.name, width=190,
-                format_func=lambda loss: f"{100 * loss:g} points",
+                format_func=lambda loss: f"{100 * loss:g} {'point' if loss == 0.01 else 'points'}",
             )  # fmt: skip
             st.button(
                 "Fill from the scan", key="prune/budget/fill", icon=":material/auto_fix_high:", on_click=SHARES.set,
                 args=(_clean(bears, start),),
-                help="Gives every layer the highest sparsity that cost no more than this alone; all together cost more.",
+                help="Gives every layer the highest sparsity that costs no more than this, alone.",
             )  # fmt: skip
         else:
             st.caption("Once every layer is measured, the budget can be filled from that.", width="content")
@@ -164,7 +164,7 @@ def _cost(reply: PreviewReply, replies: Mapping[int, PreviewReply]) -> None:
         return
     rows = [
         (name, found.sparsity, found.accuracy.accuracy, *found.accuracy.interval)
-        for i, name in enumerate((MINE, GLOBAL, UNIFORM))
+        for i, name in enumerate(WAYS)
         if (found := replies.get(i)) is not None and found.accuracy is not None
     ]
     dense = reply.dense.accuracy if reply.dense is not None else None
@@ -178,8 +178,8 @@ def _cost(reply: PreviewReply, replies: Mapping[int, PreviewReply]) -> None:
 def _sentence(rows: list[tuple[str, float, float, float, float]]) -> str:
     """Whether the budget is better, by intervals that lie apart."""
     _, total, mine, low, high = rows[0]
-    better = [name.lower() for name, _, _, _, top in rows[1:] if top < low]
-    worse = [name.lower() for name, _, _, bottom, _ in rows[1:] if bottom > high]
+    better = [WAYS[name] for name, _, _, _, top in rows[1:] if top < low]
+    worse = [WAYS[name] for name, _, _, bottom, _ in rows[1:] if bottom > high]
     text = f"Your budget removes {percent(total)} and keeps {percent(mine)}"
     if not better and not worse:
         return f"{text}: the intervals overlap, so that no way is shown to be better."
@@ -199,7 +199,7 @@ def _sliders(reply: PreviewReply, shares: Mapping[str, float]) -> None:
             key.set(round(min(shares[layer.name], LARGEST), 3))
             st.slider(
                 f"{layer.name}  ·  {count(layer.numel)}", 0.0, LARGEST, key=key.name, step=0.001, format="percent",
-                on_change=_moved, args=(key, layer.name, dict(shares)), width=230,
+                on_change=_moved, args=(key, layer.name, dict(shares)),
             )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from prune_core.figures.criteria_curves import criteria_curves_data, draw_criter
 from prune_core.figures.words import percent
 from prune_core.jobs import AgreementProbe, AgreementReply, PreviewReply
 from prune_core.jobs.answers import Question
-from prune_core.probing import agreement_sentence, curve_sentence
+from prune_core.probing import agreement_findings, curve_sentence
 from prune_core.pruning import Criterion, check_together
 from prune_ui import prune_asking as asking
 from prune_ui import prune_charts as charts
@@ -51,8 +51,8 @@ def section(source: Source, reply: PreviewReply) -> bool:
     found, waiting = _agreement(source, names)
     if found is not None:
         rho, both = (pd.DataFrame(m, _labels(names), _labels(names)) for m in (found.correlation, found.overlap))
-        said = agreement_sentence(rho, both, found.chance)
-        place.markdown(f"{said} {curve_sentence(table, reply.sparsity)}")
+        said = [*agreement_findings(rho, both, found.chance), curve_sentence(table, reply.sparsity)]
+        place.markdown("\n".join(f"- {sentence}" for sentence in said if sentence))
         _heat_maps(found, names)
         _tables(table, rho, both)
     return more or waiting

@@ -26,7 +26,7 @@ from prune_ui.session import Key
 
 PART = 1000  # test examples of one question: below a second, and sliders are answered in between
 SHOWN = 24  # pictures of a page
-POINTS = 1000  # of data in the plane
+POINTS = 2000  # of data in the plane
 KINDS = {WRONG: "Newly wrong", RIGHT: "Newly right", OTHER: "Another mistake"}
 MARKS = {WRONG: "wrong", RIGHT: "right", OTHER: ""}
 KIND: Key[str] = Key("prune/flips", WRONG)
@@ -58,7 +58,6 @@ def section(source: Source, reply: PreviewReply) -> bool:
     if not len(found.answers):
         return True
     st.markdown(found.sentence)
-    st.caption(SOURCE)
     left, right = st.columns(2, gap="medium")
     with left:
         charts.show("classes", draw_class_change.plain(class_change_data(found.per_class)))
@@ -68,6 +67,7 @@ def section(source: Source, reply: PreviewReply) -> bool:
     plane = len(next(iter(asked.answers.replies().values())).shape) == 1
     more |= _examples(source, of, found, reply.accuracy.of if plane else 0)
     _tables(found)
+    st.caption(SOURCE)
     return more
 
 
@@ -92,6 +92,8 @@ def _examples(source: Source, of: PreviewRequest, found: Forgotten, points: int)
         counts = flips["kind"].value_counts()
         there = [kind for kind in KINDS if counts.get(kind, 0)]
         KIND.set(KIND.get() if KIND.get() in there else there[0])
+        if points:
+            return _shown(source, of, found, flips, points)
         with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
             st.segmented_control(
                 "Which", there, key=KIND.name, required=True, label_visibility="collapsed", on_change=_first,
@@ -103,7 +105,7 @@ def _examples(source: Source, of: PreviewRequest, found: Forgotten, points: int)
             if pages > 1:
                 st.number_input(f"Page of {pages}", 1, pages, key=PAGE.name, width=150)
         rows = chosen.iloc[(PAGE.get() - 1) * SHOWN :][:SHOWN]
-        return _shown(source, of, found, rows, points)
+        return _shown(source, of, found, rows, 0)
 
 
 def _first() -> None:
@@ -143,7 +145,7 @@ def _card(row: dict[str, Any], image: np.ndarray, found: Forgotten) -> Card:
     label, before, after = (names[int(row[name])] for name in ("label", "before", "after"))
     sure = percent(row["confidence_before"], 0), percent(row["confidence_after"], 0)
     alt = f"Test example {row['index']}: a {label}, taken for {before} before pruning and for {after} after."
-    return Card(image, alt, (f"{label}", f"{before} → {after}", f"{sure[0]} → {sure[1]}"), MARKS[row["kind"]])
+    return Card(image, alt, (f"true: {label}", f"{before} → {after}", f"{sure[0]} → {sure[1]}"), MARKS[row["kind"]])
 
 
 def _tables(found: Forgotten) -> None:

@@ -18,7 +18,7 @@ from prune_ui.prune_state import Source
 from prune_ui.session import Key
 
 EXAMPLES = 2000  # test examples of a level: an interval of two per cent either way
-SEED: Key[int] = Key("prune/noise", 0)
+SEED: Key[int] = Key("prune/noise/seed", 0)
 
 
 def section(source: Source, reply: PreviewReply) -> bool:

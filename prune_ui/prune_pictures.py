@@ -1,4 +1,4 @@
-"""The section "Filters": the weights of a layer themselves, with what is removed marked in them."""
+"""The section "Masks": the weights of a layer themselves, with what is removed marked in them."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from prune_ui.session import Key
 
 NAMES = {
     "cut": ":material/content_cut: What goes",
-    "pictures": ":material/grid_on: Filters",
+    "pictures": ":material/grid_on: Masks",
     "criteria": ":material/compare_arrows: Criteria",
     "layers": ":material/layers: Layers",
     "forgotten": ":material/psychology_alt: Forgotten",

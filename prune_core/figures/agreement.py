@@ -77,7 +77,9 @@ def draw_agreement(data: Agreement, colours: Palette) -> Plain:
     return frame(
         [picture], title=TITLES[data.measure], subtitle=_subtitle(data), x="criterion", y="criterion ",
         alt=alt_agreement(data), height=150 + 46 * max(len(data.names), 2), hovermode="closest",
-        xaxis={"type": "category", "showline": False, "ticks": "", "fixedrange": True, "title": {"text": "criterion"}},
+        xaxis={"tickvals": list(data.names), "ticktext": [n.replace(" ", "<br>", 1) for n in data.names],
+               "tickangle": 0, "tickfont": {"size": 10.5}, "type": "category", "showline": False, "ticks": "",
+               "fixedrange": True, "title": {"text": "criterion"}},
         yaxis={"type": "category", "autorange": "reversed", "showgrid": False, "fixedrange": True,
                "nticks": len(data.names), "title": {"text": "criterion"}},
     )  # fmt: skip

@@ -16,6 +16,7 @@ from prune_core.figures.words import count, percent
 
 TITLE = "The same model, pruned by several criteria: what each costs"
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
+SHADES = (0, 1, 2, 7, 4)  # of the palette's classes: those that differ most
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x")
 
 
@@ -109,7 +110,7 @@ def draw_criteria_curves(data: CriteriaCurves, colours: Palette) -> Plain:
 
 
 def _line(line: CriterionLine, colours: Palette) -> list[Plain]:
-    points, colour = line.points, colours.classes[line.turn % len(colours.classes)]
+    points, colour = line.points, colours.classes[SHADES[line.turn % len(SHADES)]]
     x = points["sparsity"].to_numpy(float)
     traces: list[Plain] = []
     if np.isfinite(points["low"].to_numpy(float)).any() and len(points) > 1:

@@ -40,7 +40,7 @@ def filter_tiles_data(tiles: Any, weight: Any = None, mask: Any = None) -> Filte
     """From ``layer_tiles`` of a convolution; or from its name, weight (out, in, h, w) and mask (True = kept)."""
     found = tiles if isinstance(tiles, LayerTiles) else layer_tiles(str(tiles), weight, mask)
     outputs, inputs, height, width = found.values.shape
-    strips = max(1, min(ACROSS // inputs, outputs))
+    strips = _strips(outputs, inputs)
     rows = math.ceil(outputs / strips)
     sheets = []
     for tensor in (found.values, found.kept):
@@ -51,6 +51,13 @@ def filter_tiles_data(tiles: Any, weight: Any = None, mask: Any = None) -> Filte
                 sheet[top : top + height, left : left + width] = tensor[o, i]
         sheets.append(sheet)
     return FilterTiles(found, *sheets, outputs, inputs, strips, (height, width))
+
+
+def _strips(outputs: int, inputs: int) -> int:
+    """Filters side by side: a sheet some 2.5 times as wide as high, its last row full where that can be."""
+    most = max(1, min(ACROSS // inputs, outputs))
+    best = min(max(math.sqrt(2.5 * outputs / inputs), 1.0), most)
+    return min(range(1, most + 1), key=lambda n: abs(math.log(n / best)) + (0.5 if outputs % n else 0.0))
 
 
 def alt_filter_tiles(data: FilterTiles) -> str:

@@ -69,6 +69,6 @@ def draw_flipped_points(data: FlippedPoints, colours: Palette) -> Plain:
             )  # fmt: skip
     return frame(
         traces, title=TITLE, x="first input (normalised)", y="second input (normalised)",
-        alt=alt_flipped_points(data), hovermode="closest", height=440, xaxis={"zeroline": False},
+        alt=alt_flipped_points(data), hovermode="closest", height=440, xaxis={"zeroline": False, "constrain": "domain"},
         yaxis={"zeroline": False, "scaleanchor": "x"},
     )  # fmt: skip

@@ -18,7 +18,8 @@ def pixels(values: np.ndarray, kept: np.ndarray, colours: Palette) -> list[Plain
     common: Plain = {"type": "heatmap", "hoverongaps": False, "xgap": 1, "ygap": 1, "showscale": False}
     marks: Plain = {}
     if np.nansum(gone) <= MARKED:
-        marks = {"texttemplate": "×", "textfont": {"size": 10, "color": colours.background}}
+        cross = [["×" if cell == 1 else "" for cell in row] for row in gone.tolist()]
+        marks = {"text": cross, "texttemplate": "%{text}", "textfont": {"size": 10, "color": colours.background}}
     return [
         {**common, "name": "kept", "z": np.where(kept == 1, values, np.nan).astype(np.float32), "zmin": -reach,
          "zmax": reach, "colorscale": [[i / 2, c] for i, c in enumerate(shades)],

@@ -111,5 +111,8 @@ def _examples(data: Dataset, request: ExamplesProbe) -> ExamplesReply:
         raise ConfigError(f"ExamplesProbe.index must be at least 0 and less than {total}, got {lost[0]}.")
     index = torch.tensor(request.index, dtype=torch.int64, device=data.device)
     x = data.test_x.index_select(0, index)
-    x = x if x.dtype == torch.uint8 else data.normalise(x)
+    if x.dtype != torch.uint8:
+        x = data.normalise(x)
+    elif 0 < (top := int(data.test_x.max())) < 255:  # scikit-learn's digits end at 16
+        x = (x.float() * (255 / top)).round().to(torch.uint8)
     return ExamplesReply(x.cpu().numpy(), data.test_y[index].cpu().numpy())

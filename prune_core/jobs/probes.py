@@ -95,7 +95,8 @@ class NoiseReply:
 
 @dataclass(frozen=True)
 class ExamplesReply:
-    """Images uint8 (n, channels, height, width), or points float32 (n, 2), normalised; and their classes (n,)."""
+    """Images uint8 (n, channels, height, width), the brightest pixel of the split at 255, or points float32 (n, 2),
+    normalised; and their classes (n,)."""
 
     x: np.ndarray
     y: np.ndarray

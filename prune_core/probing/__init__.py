@@ -2,7 +2,13 @@
 
 from prune_core.probing.agreement import chance_overlap, jaccard, overlaps, rank_correlations
 from prune_core.probing.budget import bearable
-from prune_core.probing.criteria import CriteriaComparison, agreement_sentence, compare_criteria, curve_sentence
+from prune_core.probing.criteria import (
+    CriteriaComparison,
+    agreement_findings,
+    agreement_sentence,
+    compare_criteria,
+    curve_sentence,
+)
 from prune_core.probing.forgotten import Forgotten, forgotten, predict
 from prune_core.probing.pruned import pruned
 from prune_core.probing.robustness import LEVELS, noisy, robustness
@@ -13,6 +19,7 @@ __all__ = [
     "CriteriaComparison",
     "Forgotten",
     "LayerTiles",
+    "agreement_findings",
     "agreement_sentence",
     "bearable",
     "chance_overlap",

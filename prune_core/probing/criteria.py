@@ -138,37 +138,47 @@ def labels(criteria: Sequence[Criterion]) -> list[str]:
     return [name if found.count(name) == 1 else f"{name} {i + 1}" for i, name in enumerate(found)]
 
 
-def agreement_sentence(correlation: pd.DataFrame, overlap: pd.DataFrame, chance: float) -> str:
+def agreement_findings(correlation: pd.DataFrame, overlap: pd.DataFrame, chance: float) -> list[str]:
     """Which criteria rank the weights nearly alike (ρ at least 0.9), and which keep no more in common than chance.
 
     ``chance`` is the overlap of two random masks; an overlap counts where it exceeds that by a tenth of what is left.
+    A sentence each.
     """
     names = [str(n) for n in correlation.index]
     pairs = list(combinations(range(len(names)), 2))
     rho, both = correlation.to_numpy(float), overlap.to_numpy(float)
-    alike = sorted((p for p in pairs if rho[p] >= ALIKE), key=lambda p: -rho[p])
-    alone = [p for p in pairs if both[p] <= chance + BEYOND * (1 - chance) and not rho[p] >= ALIKE]
-    parts = []
+    found = []
+    ordered = sorted((p for p in pairs if np.isfinite(rho[p])), key=lambda p: -rho[p])
+    alike = [p for p in ordered if rho[p] >= ALIKE]
     if alike:
-        parts.append(
-            "Nearly one order: "
-            + ", ".join(f"{names[i]} and {names[j]} (ρ = {rho[i, j]:.2f}, {100 * both[i, j]:.0f} % of what either "
-                        "keeps is kept by both)" for i, j in alike)
-            + "."
-        )  # fmt: skip
-    elif pairs:
-        known = [p for p in pairs if np.isfinite(rho[p])]
-        if known:
-            i, j = max(known, key=lambda p: rho[p])
-            parts.append(f"No two rank the weights nearly alike; closest are {names[i]} and {names[j]} "
-                         f"(ρ = {rho[i, j]:.2f}).")  # fmt: skip
-    if alone:
-        parts.append(
-            "No more in common than two random masks would have: "
-            + ", ".join(f"{names[i]} and {names[j]}" for i, j in alone)
-            + f" (overlap by chance {100 * chance:.0f} %)."
+        listed = ", ".join(f"{names[i]} and {names[j]} (ρ {rho[i, j]:.2f}, overlap {both[i, j]:.0%})" for i, j in alike)
+        found.append(f"Nearly one order of the weights: {listed}.")
+    elif ordered:
+        i, j = ordered[0]
+        found.append(
+            f"No two order the weights nearly alike; closest are {names[i]} and {names[j]} (ρ {rho[i, j]:.2f}, overlap "
+            f"{both[i, j]:.0%})."
         )
-    return " ".join(parts)
+    alone = [p for p in pairs if both[p] <= chance + BEYOND * (1 - chance)]
+    if alone:
+        found.append(f"No more in common than two random masks would have ({chance:.0%}): {_pairs(alone, names)}.")
+    return found
+
+
+def agreement_sentence(correlation: pd.DataFrame, overlap: pd.DataFrame, chance: float) -> str:
+    """``agreement_findings`` in one text."""
+    return " ".join(agreement_findings(correlation, overlap, chance))
+
+
+def _pairs(pairs: list[tuple[int, int]], names: list[str]) -> str:
+    """Pairs in words; who is in a pair with all others is named once."""
+    found, left = [], list(pairs)
+    for k, name in enumerate(names):
+        with_k = [p for p in left if k in p]
+        if len(names) > 2 and len(with_k) == len(names) - 1:
+            found.append(f"{name} with every other")
+            left = [p for p in left if k not in p]
+    return ", ".join([*found, *(f"{names[i]} and {names[j]}" for i, j in left)])
 
 
 def curve_sentence(table: pd.DataFrame, at: float | None = None) -> str:

@@ -16,7 +16,7 @@ Kind = Literal["filters", "n_of_m", "matrix"]
 FILTERS, CHANNELS = 24, 16  # kernels shown at most: so many outputs, so many inputs of each
 CELLS = 6000  # weights of kernels shown at most
 OUTPUTS, GROUPS = 24, 12  # of a pattern N:M: rows, groups in each
-ROWS, COLUMNS = 32, 48  # dots of a matrix
+ROWS, COLUMNS, DOTS = 32, 96, 1600  # of a matrix, at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +84,8 @@ def _pattern(tensor: Tensor, along: int, m: int) -> np.ndarray:
 def _matrix(weight: Tensor, mask: Tensor) -> tuple[np.ndarray, np.ndarray, tuple[int, int]]:
     """Blocks: root mean square of what is kept, share kept, and the size of a block; the last ones may be smaller."""
     rows, columns = weight.shape
-    down, across = math.ceil(rows / ROWS), math.ceil(columns / COLUMNS)
+    down = math.ceil(rows / ROWS)
+    across = math.ceil(columns / min(COLUMNS, DOTS // math.ceil(rows / down)))
     if down == across == 1:
         return weight.abs().numpy(), mask.float().numpy(), (1, 1)
     square, kept = (_sums(t, down, across) for t in (weight.square() * mask, mask.float()))
