@@ -17,7 +17,7 @@ from prune_core.pruning import Weights
 from prune_core.training.sensitivity import sensitivity_table
 from prune_ui import prune_asking as asking
 from prune_ui import prune_charts as charts
-from prune_ui import prune_curve, prune_sensitivity, prune_tune
+from prune_ui import prune_curve, prune_sensitivity, prune_tune, session
 from prune_ui import prune_state as state
 from prune_ui.chart import chart
 from prune_ui.prune_state import Source
@@ -87,7 +87,7 @@ def _fill(scan: SensitivityScan | None, start: Mapping[str, float]) -> None:
     bears = _bears(scan)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         if bears:
-            LOSS.set(LOSS.get())
+            session.hold(LOSS)
             st.selectbox(
                 "Each layer alone may cost", LOSSES, key=LOSS.name, width=190,
                 format_func=lambda loss: f"{100 * loss:g} {'point' if loss == 0.01 else 'points'}",

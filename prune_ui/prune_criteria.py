@@ -18,7 +18,7 @@ from prune_core.probing import agreement_findings, curve_sentence
 from prune_core.pruning import Criterion, check_together
 from prune_ui import prune_asking as asking
 from prune_ui import prune_charts as charts
-from prune_ui import prune_curve
+from prune_ui import prune_curve, session
 from prune_ui import prune_state as state
 from prune_ui.naming import part_label
 from prune_ui.options import why as reason
@@ -79,6 +79,7 @@ def offered() -> dict[str, str]:
 
 def _choose(source: Source) -> list[str]:
     every = offered()
+    session.hold(CHOSEN)
     can = [name for name, why in every.items() if not why]
     chosen = [name for name in CHOSEN.get() if name in can][:MOST]
     if not chosen:

@@ -14,6 +14,7 @@ from prune_core.probing.robustness import noise_sentence, noise_table
 from prune_ui import prune_asking as asking
 from prune_ui import prune_charts as charts
 from prune_ui import prune_state as state
+from prune_ui import session
 from prune_ui.prune_state import Source
 from prune_ui.session import Key
 
@@ -27,7 +28,7 @@ def section(source: Source, reply: PreviewReply) -> bool:
         st.info("Accuracy under noise needs test data, and none belong to this model: choose a trained run.",
                 icon=":material/blur_on:")  # fmt: skip
         return False
-    SEED.set(SEED.get())  # a widget's value is forgotten on another page
+    session.hold(SEED)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         st.number_input("Seed of the noise", 0, 2**31 - 1, key=SEED.name, width=150)
         st.caption(

@@ -9,6 +9,7 @@ import streamlit as st
 from prune_core.models.torchvision_models import torchvision_names
 from prune_core.pruning import Criterion
 from prune_ui import prune_state as state
+from prune_ui import session
 from prune_ui.fields import choice_label, plain
 from prune_ui.naming import FAMILIES, part_label
 from prune_ui.options import not_offered
@@ -21,8 +22,7 @@ KEPT = (
 def panel() -> None:
     """Draw the choices in the side bar."""
     with st.container(border=True):
-        for key in KEPT:
-            key.set(key.get())  # a widget's value is forgotten when the visitor looks at another page
+        session.hold(*KEPT)
         st.radio(
             "What to prune", (state.RUNS, state.FRESH, state.PUBLISHED), key=state.KIND.name, on_change=state.another
         )

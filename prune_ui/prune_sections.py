@@ -30,7 +30,8 @@ def is_open(name: str) -> bool:
 
 def show(sections: dict[str, Section], source: Source, reply: PreviewReply) -> bool:
     """Draw the section that is open; returns whether more will come."""
-    OPEN.set(OPEN.get() if OPEN.get() in NAMES.values() else FIRST)  # a widget's value is forgotten on another page
+    if OPEN.get() not in NAMES.values():
+        OPEN.set(FIRST)
     more = False
     # a hidden tab would be computed all the same
     for name, tab in zip(NAMES, st.tabs(list(NAMES.values()), key=OPEN.name, on_change="rerun"), strict=True):

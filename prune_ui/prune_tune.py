@@ -36,7 +36,7 @@ def fine_tune(source: Source, sparsity: float, budget: tuple[str, ...] = ()) -> 
             f"Removes {percent(sparsity)} at once and trains the weights that are left; the others stay at zero."
         )
         with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-            STEPS.set(STEPS.get())
+            session.hold(STEPS)
             st.number_input("Steps", min_value=1, max_value=1_000_000, step=50, key=STEPS.name, width=150)
             factor = st.selectbox(
                 "Learning rate", FACTORS, index=2, key="prune/lr", width=190,

@@ -19,6 +19,7 @@ from prune_ui import (
     prune_pictures,
     prune_sections,
     prune_tune,
+    session,
 )
 from prune_ui import prune_charts as charts
 from prune_ui import prune_link as link
@@ -41,6 +42,7 @@ def show() -> None:
 
 
 def _page(growing: bool) -> None:
+    session.hold(state.SPARSITY, state.LAYER, state.RECALIBRATE, prune_sections.OPEN)
     source = state.source()
     if said := state.SAID.pop():
         st.error(said, icon=":material/error:")
@@ -85,7 +87,6 @@ def _page(growing: bool) -> None:
         st.caption(f"This run removed {percent(source.removed)} while it trained; those weights stay at zero.")
     _uncut(reply)
     if reply.normalised and reply.accuracy is not None:
-        state.RECALIBRATE.set(state.RECALIBRATE.get())  # a widget's value is forgotten on another page
         st.toggle(
             "Measure normalisation anew", key=state.RECALIBRATE.name,
             help="Mean and variance of every batch normalisation are taken anew from 512 training examples under the "
