@@ -27,6 +27,7 @@ from prune_ui.prune_state import Source
 from prune_ui.session import Key
 
 LEAST, MOST = 2, 5
+LARGE = 5_000_000  # weights from which on scoring takes seconds
 DEFAULT = ("magnitude", "random", "relative_magnitude", "lamp", "taylor")
 CHOSEN: Key[list[str]] = Key("prune/compare", list(DEFAULT))
 BEFORE: Key[tuple[tuple[str, ...], AgreementReply] | None] = Key("prune/compare/before", None)
@@ -48,7 +49,7 @@ def section(source: Source, reply: PreviewReply) -> bool:
         table, more = _curves(source, reply, names)
     else:
         st.caption("No test data belongs to this model, so there are no curves; what the criteria say is compared.")
-    found, waiting = _agreement(source, names)
+    found, waiting = _agreement(source, reply, names)
     if found is not None:
         rho, both = (pd.DataFrame(m, _labels(names), _labels(names)) for m in (found.correlation, found.overlap))
         said = [*agreement_findings(rho, both, found.chance), curve_sentence(table, reply.sparsity)]
@@ -151,20 +152,23 @@ def _stop(key: str, table: pd.DataFrame, asked: Asked) -> None:
     asked.answers.cancel()
 
 
-def _agreement(source: Source, names: list[str]) -> tuple[AgreementReply | None, bool]:
+def _agreement(source: Source, reply: PreviewReply, names: list[str]) -> tuple[AgreementReply | None, bool]:
     """The newest answer, or the last one while it is on its way."""
     of = source.request(sparsity=state.SPARSITY.get()).replace(layer="", picture=False)
     probe = AgreementProbe(of=of, criteria=tuple(Criterion.registry[name].cls() for name in names))
-    asked = asking.ask(state.window(), "agreement", source.stamp, [probe], patience_s=0.15)
+    probes: list[Question] = [probe]
+    if sum(layer.numel for layer in reply.layers) > LARGE:  # one criterion after the other, and sliders in between
+        probes = [probe.replace(criteria=probe.criteria[:k]) for k in range(LEAST, len(names) + 1)]
+    asked = asking.ask(state.window(), "agreement", source.stamp, probes, patience_s=0.15)
     replies = asking.look(asked, "agreement", dict)
     if replies is None:
         return None, False
-    if replies:
-        BEFORE.set((tuple(names), replies[0]))
-        return replies[0], False
+    if (found := replies.get(len(probes) - 1)) is not None:
+        BEFORE.set((tuple(names), found))
+        return found, False
     before = BEFORE.get()
     if before is None or before[0] != tuple(names):
-        st.progress(0.0, text="Scoring the weights by each criterion ...")
+        st.progress(len(replies) / len(probes), text="Scoring the weights by each criterion ...")
         return None, True
     return before[1], True
 

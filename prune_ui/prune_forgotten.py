@@ -126,8 +126,9 @@ def _shown(source: Source, of: PreviewRequest, found: Forgotten, rows: pd.DataFr
         return True
     examples: ExamplesReply = replies[0]
     if points:
-        st.caption(f"These data are points in the plane, so there are no images: the first {len(examples.x)} test "
-                   "points, with those marked whose answer changed.")  # fmt: skip
+        which = f"all {count(points)}" if len(examples.x) == points else f"the first {count(len(examples.x))}"
+        st.caption(f"These data are points in the plane, so there are no images: {which} test points, with those "
+                   "marked whose answer changed.")  # fmt: skip
         seen = found.flips.loc[found.flips["index"] < len(examples.x)]
         data = flipped_points_data(examples.x, examples.y, seen, found.class_names)
         charts.show("points", draw_flipped_points.plain(data))

@@ -12,8 +12,8 @@ from prune_ui import prune_charts as charts
 from prune_ui.prune_state import Source
 
 WORDS = {
-    "filters": "Each square is one kernel of a filter: light to dark is negative to positive, teal is removed.",
-    "n_of_m": "Each tile is a group of neighbouring inputs: light to dark is negative to positive, teal is removed.",
+    "filters": "Each square is one kernel of a filter: grey by the weight's value, teal is removed.",
+    "n_of_m": "Each tile is a group of neighbouring inputs: grey by the weight's value, teal is removed.",
     "matrix": "Each dot is a weight, the larger the dot the larger the weight; teal crosses are removed.",
 }
 

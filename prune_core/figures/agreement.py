@@ -48,7 +48,8 @@ def agreement_data(
     if measure not in TITLES:
         raise ConfigError(f"measure must be 'rank' or 'overlap', got {measure!r}.")
     values = np.asarray(matrix, float)
-    called = tuple(map(str, names or getattr(matrix, "index", range(len(values)))))
+    rows: Any = getattr(matrix, "index", range(len(values)))
+    called = tuple(map(str, names or rows))
     return Agreement(measure, called, values, chance, sparsity, weights)
 
 
@@ -98,4 +99,6 @@ def _subtitle(data: Agreement) -> str:
 def _cell(data: Agreement, value: float) -> str:
     if not math.isfinite(value):
         return "–"
-    return f"{value:.2f}".replace("-", "\u2212") if data.measure == "rank" else percent(value, 0)
+    if data.measure == "overlap":
+        return percent(value, 0)
+    return f"{value if abs(value) >= 0.005 else 0:.2f}".replace("-", "\u2212")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,4 +91,4 @@ def _dots(rows: pd.DataFrame, names: list[str], when: str, colour: str, symbol: 
 
 def _low(rows: pd.DataFrame) -> float:
     low = float(np.nanmin(rows[["low_before", "low_after"]].to_numpy(float)))
-    return max(0.0, np.floor(low * 10) / 10) - 0.02
+    return max(0.0, math.floor(low * 10) / 10) - 0.02

@@ -50,7 +50,8 @@ def filter_tiles_data(tiles: Any, weight: Any = None, mask: Any = None) -> Filte
                 top, left = (o // strips) * (height + 1), ((o % strips) * inputs + i) * (width + 1)
                 sheet[top : top + height, left : left + width] = tensor[o, i]
         sheets.append(sheet)
-    return FilterTiles(found, *sheets, outputs, inputs, strips, (height, width))
+    values, kept = sheets
+    return FilterTiles(found, values, kept, outputs, inputs, strips, (height, width))
 
 
 def _strips(outputs: int, inputs: int) -> int:

@@ -64,7 +64,8 @@ def draw_flipped_points(data: FlippedPoints, colours: Palette) -> Plain:
             shade = getattr(colours, colour)
             traces.append(
                 {"type": "scatter", "mode": "markers", "name": kind, "x": data.points[at, 0], "y": data.points[at, 1],
-                 "marker": {"size": 11, "symbol": symbol, "color": shade, "line": {"width": 2, "color": shade}},
+                 "marker": {"size": 11 if len(at) <= 100 else 6, "symbol": symbol, "color": shade,
+                            "line": {"width": 1.5, "color": shade}},
                  "hovertemplate": f"{kind}<extra></extra>"}
             )  # fmt: skip
     return frame(

@@ -39,7 +39,8 @@ def n_of_m_tiles_data(tiles: Any) -> NOfMTiles:
         sheet[:, :, :m] = tensor
         sheets.append(sheet.reshape(rows, -1)[:, :-1])
     left = tiles.kept.sum(-1)
-    return NOfMTiles(tiles, *sheets, m, (rows, groups), int(left.min(initial=m)), int(left.max(initial=0)))
+    values, kept = sheets
+    return NOfMTiles(tiles, values, kept, m, (rows, groups), int(left.min(initial=m)), int(left.max(initial=0)))
 
 
 def alt_n_of_m_tiles(data: NOfMTiles) -> str:

@@ -94,7 +94,7 @@ class Loaded:
         # only measuring changes weights, and it must put them back
         self._unpruned = {name: w.clone() for name, w in self.weights.items()} if self.data is not None else {}
         self.size = sum(w.numel() for w in self.weights.values())
-        self._gone = {name: int((~self.keep[name]).sum()) if name in self.keep else 0 for name in self.weights}
+        self.gone = {name: int((~self.keep[name]).sum()) if name in self.keep else 0 for name in self.weights}
         self._scores: Cache[Scored] = Cache(6 if self.size <= MANY else 2)  # five are compared, and the slider's
         self._scans: Cache[SlicedScan] = Cache(2)
         self._bytes = sum(t.numel() * t.element_size() for t in self.model.state_dict().values())
@@ -117,7 +117,7 @@ class Loaded:
         if request.accuracy and self.data is not None:
             n = self._sample(request.budget_s)
             dense = self._dense[n]
-            more = any(k > self._gone[n] for n, k in removed.items())
+            more = any(k > self.gone[n] for n, k in removed.items())
             anew = request.seed if request.recalibrate else None
             accuracy = self._measure(scored.masks(removed, sparsity, request.scope), n, anew) if more else dense
         picture = None
@@ -156,7 +156,7 @@ class Loaded:
             removed[name] = index.removed_at(share, "layer")[name]
             thresholds[name] = index.thresholds_at(share, "layer")[name]
         # what a run has removed stays removed, however far to the left the slider is
-        removed = {n: max(k, self._gone[n]) for n, k in removed.items()}
+        removed = {n: max(k, self.gone[n]) for n, k in removed.items()}
         # -inf: nothing but what a run had removed before
         found = {n: t if removed[n] and math.isfinite(t) else None for n, t in thresholds.items()}
         return Plan(scored, sparsity, removed, found)
@@ -173,16 +173,19 @@ class Loaded:
             raise UnknownNameError("prunable layer", layer, scored.scores)
         return layer
 
+    def evidence(self, weights: Mapping[str, Tensor], seed: int) -> Evidence:
+        """What criteria look at."""
+        batches = None if self.data is None else partial(drawn, self.data, seed)
+        draw = generator(seed, "masks")
+        return Evidence(weights, model=self.model, masks=self.keep, generator=draw, batches=batches)
+
     def scored(self, criterion: Criterion, granularity: Granularity, seed: int) -> Scored:
         """The scores of the model as it is."""
 
         def make() -> Scored:
             groups = granularity.groups(self.model, self.weights)
             weights = self.weights if groups is None else {name: self.weights[name] for name in groups.names}
-            batches = None if self.data is None else partial(drawn, self.data, seed)
-            draw = generator(seed, "masks")
-            at = Evidence(weights, model=self.model, masks=self.keep, generator=draw, batches=batches)
-            return Scored.of(criterion, at, groups)
+            return Scored.of(criterion, self.evidence(weights, seed), groups)
 
         check_once(criterion)
         return self._scores.get((criterion.model_dump_json(), granularity.model_dump_json(), seed), make)

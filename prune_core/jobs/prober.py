@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from prune_core.data import Dataset
 from prune_core.data.cache import Cache
 from prune_core.errors import ConfigError, LabError
-from prune_core.jobs.bench import Loaded, loaded, preview
+from prune_core.jobs.bench import MANY, Loaded, loaded, preview
 from prune_core.jobs.probes import (
     AgreementProbe,
     AgreementReply,
@@ -26,12 +28,16 @@ from prune_core.jobs.probes import (
 )
 from prune_core.jobs.question import PreviewReply, PreviewRequest
 from prune_core.probing import chance_overlap, noisy, overlaps, predict, rank_correlations
-from prune_core.probing.agreement import MOST
-from prune_core.pruning import sparsity_of
+from prune_core.pruning import Masks, Weights, allocate, make_masks, score, sparsity_of
+from prune_core.seeding import generator
 from prune_core.training import evaluate
+from prune_core.training.sensitivity import check_once
+
+SAMPLE = 500_000  # weights of a large model that criteria are compared on: a correlation is then good to 0.003
 
 log = logging.getLogger("prune_core.jobs")
 _replies: Cache[ProbeReply] = Cache(256)
+_sketches: Cache[Mapping[str, Tensor]] = Cache(16)
 _dense: Cache[tuple[torch.Tensor, torch.Tensor]] = Cache(64)  # predictions of unpruned models, a part each
 
 
@@ -54,7 +60,7 @@ def answer(
 
 def _answer(model: Loaded, key: object, request: Probe) -> ProbeReply:
     if isinstance(request, AgreementProbe):
-        return _agreement(model, request)
+        return _agreement(model, key, request)
     if model.data is None:
         raise ConfigError("No test data belongs to this model; choose a trained run.")
     if isinstance(request, AnswersProbe):
@@ -65,20 +71,57 @@ def _answer(model: Loaded, key: object, request: Probe) -> ProbeReply:
     return _examples(model.data, request)
 
 
-def _agreement(model: Loaded, request: AgreementProbe) -> AgreementReply:
-    of = request.of
+def _agreement(model: Loaded, key: object, request: AgreementProbe) -> AgreementReply:
+    of, keep = request.of, model.keep
     asked = [of.replace(criterion=criterion) for criterion in request.criteria]
-    scores = [model.scored(one.criterion, one.granularity, one.seed).raw for one in asked]
-    masks = [model.masks(one) for one in asked]
-    total = sum(t.numel() for t in scores[0].values())
+    scores: Sequence[Mapping[str, Tensor]]
+    if model.size > MANY and isinstance(of.granularity, Weights) and of.scope != "sensitivity":
+        part = _part(model, of.seed)
+        scores = [_sampled(model, key, one, part) for one in asked]
+        keep = {name: mask.reshape(-1)[part[name]] for name, mask in keep.items() if name in part}
+        masks = [_sampled_masks(model, of, one, keep) for one in scores]
+    else:
+        scores = [model.scored(one.criterion, one.granularity, one.seed).raw for one in asked]
+        masks = [model.masks(one) for one in asked]
     sparsity = sparsity_of(masks[0])
     return AgreementReply(
-        rank_correlations(scores, keep=model.keep, scope=of.scope, seed=of.seed),
+        rank_correlations(scores, keep=keep, scope=of.scope, seed=of.seed),
         overlaps(masks),
         chance_overlap(1 - sparsity),
         sparsity,
-        min(total, MOST),
+        sum(t.numel() for t in scores[0].values()),
     )
+
+
+def _part(model: Loaded, seed: int) -> dict[str, Tensor]:
+    """Which weights of a large model are compared, about ``SAMPLE`` of all: places in each layer, drawn by ``seed``."""
+    draw, share = generator(seed, "scoring", 2), SAMPLE / model.size
+    return {
+        name: torch.randint(w.numel(), (max(round(share * w.numel()), 1),), generator=draw)
+        for name, w in model.weights.items()
+    }
+
+
+def _sampled(model: Loaded, key: object, of: PreviewRequest, part: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """Scores of that part (4 MB); those of all weights are let go again."""
+
+    def make() -> Mapping[str, Tensor]:
+        check_once(of.criterion)
+        scores = score(of.criterion, model.evidence(model.weights, of.seed))
+        return {name: scores[name].reshape(-1)[places].clone() for name, places in part.items()}
+
+    return _sketches.get((key, of.criterion.model_dump_json(), of.seed), make)
+
+
+def _sampled_masks(model: Loaded, of: PreviewRequest, scores: Mapping[str, Tensor], keep: Masks) -> Masks:
+    """What of the part is kept: as many as the scope takes of the layer it is of."""
+    sparsity, scope = of.sparsity or 0.0, of.scope
+    ratios = None
+    if scope != "global":
+        shapes = {name: tuple(w.shape) for name, w in model.weights.items()}
+        gone = allocate(shapes, sparsity, model.gone, "erk" if scope == "erk" else "layer")
+        ratios = {name: min(gone[name] / model.weights[name].numel(), 1 - 1e-9) for name in scores}
+    return make_masks(scores, sparsity, "global" if ratios is None else "layer", keep=keep, ratios=ratios)
 
 
 def _answers(model: Loaded, data: Dataset, key: object, request: AnswersProbe) -> AnswersReply:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import prune_core as pc
-from prune_core.jobs import AgreementProbe, AnswersProbe, ExamplesProbe, NoiseProbe, PreviewRequest
+from prune_core.jobs import AgreementProbe, AnswersProbe, ExamplesProbe, NoiseProbe, PreviewRequest, prober
 from prune_core.jobs.prober import answer
 from prune_core.probing import overlaps
 from prune_core.training import evaluate
@@ -44,6 +44,21 @@ def test_criteria_agree_as_they_do_in_one_process():
     assert found.overlap == pytest.approx(here.overlap.to_numpy()) and found.chance == pytest.approx(here.chance)
     masks = [pc.prune_(pair()[0], 0.8, criterion) for criterion in criteria]
     assert found.overlap == pytest.approx(overlaps(masks))
+
+
+@pytest.mark.parametrize("scope", ["global", "layer", "erk"])
+def test_of_a_large_model_a_part_is_compared(monkeypatch, scope):
+    of = OF.replace(model=pc.MLP(width=256), scope=scope)
+    probe = AgreementProbe(of=of, criteria=(pc.Magnitude(), pc.Random(), pc.LAMP()))
+    whole = ask(probe)
+    monkeypatch.setattr(prober, "MANY", 1000)
+    monkeypatch.setattr(prober, "SAMPLE", 20_000)
+    part = ask(probe.replace(of=of.replace(budget_s=29.0)))
+    assert 19_990 < part.weights < 20_010 < whole.weights
+    assert part.correlation == pytest.approx(whole.correlation, abs=0.03)
+    assert part.overlap == pytest.approx(whole.overlap, abs=0.03) and part.chance == pytest.approx(
+        whole.chance, abs=0.01
+    )
 
 
 def test_answers_in_parts_are_those_of_plain_predictions():
