@@ -67,10 +67,17 @@ def ask(window: str, section: str, stamp: str, questions: Sequence[Question], *,
     key = f"{stamp}/" + "/".join(f"{type(q).__name__}{q.model_dump_json()}" for q in questions)
     with _lock:
         found = _asked.get(key)
-        if found is not None and found.lost:
-            found = None
-        if found is None:
-            found = _asked[key] = Asked(session.lab().ask(questions))
+    # outside of the lock: the engine may take its time, and others need not wait for it
+    fresh = Asked(session.lab().ask(questions)) if found is None or found.lost else None
+    with _lock:
+        if fresh is not None:
+            if _asked.get(key) is found:
+                _asked[key] = fresh
+            else:  # somebody else was faster
+                fresh.answers.cancel()
+        found = _asked.get(key) or fresh or found
+        assert found is not None, "it was there, or is fresh"
+        _asked[key] = found
         _asked.move_to_end(key)
         _leave(window, section, key)
         found.windows.add(window)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from prune_core.errors import LabError
 from prune_core.jobs import PreviewReply
 from prune_ui.prune_state import Source
 from prune_ui.session import Key
@@ -37,7 +38,10 @@ def show(sections: dict[str, Section], source: Source, reply: PreviewReply) -> b
     for name, tab in zip(NAMES, st.tabs(list(NAMES.values()), key=OPEN.name, on_change="rerun"), strict=True):
         if tab.open:
             with tab:
-                more |= sections[name](source, reply)
+                try:
+                    more |= sections[name](source, reply)
+                except (LabError, OSError) as error:  # the engine was ended meanwhile, say
+                    st.error(str(error), icon=":material/error:")
     return more
 
 

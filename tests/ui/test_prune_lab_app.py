@@ -88,6 +88,17 @@ def test_what_fails_is_said_once_and_asked_again_by_a_button(prune_page: Open, b
     assert not errors(page) and len(bench.probes) == 2
 
 
+def test_an_engine_that_cannot_be_asked_is_said(
+    prune_page: Open, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(_: object) -> None:
+        raise ConfigError("The engine is gone.")
+
+    monkeypatch.setattr(bench, "ask", gone)
+    page = prune_page(run=DENSE, show="noise")
+    assert errors(page) == "The engine is gone."
+
+
 # --- criteria ---------------------------------------------------------------------------------------------------------
 def test_five_criteria_are_compared_without_a_click(prune_page: Open, bench: Bench) -> None:
     page = prune_page(run=DENSE, show="criteria", sparsity="0.9")
