@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from prune_ui import prune_state, prune_view
+from prune_ui import prune_link, prune_panel, prune_view
 
-prune_state.open_link()
+prune_link.open_link()
 with st.sidebar:
-    prune_view.panel()
+    prune_panel.panel()
 prune_view.show()

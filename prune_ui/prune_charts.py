@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import streamlit as st
 
 from prune_core.figures.accuracy_sparsity import accuracy_sparsity_data, draw_accuracy_sparsity
 from prune_core.figures.layer_bars import draw_layer_bars, layer_bars_data
@@ -75,7 +77,7 @@ def mask(reply: PreviewReply) -> None:
     _show("mask", HIGH, draw_mask_picture.plain(replace(data, sparsity=layer.sparsity)))
 
 
-def sensitivity(scan: SensitivityScan) -> None:
+def sensitivity(scan: SensitivityScan, on_select: Callable[[Mapping[str, Any]], None]) -> None:
     """Accuracy with each layer pruned alone, as far as it is measured: a place for every cell from the start."""
     dense = scan.dense
     figure = draw_layer_sensitivity.plain(
@@ -88,7 +90,21 @@ def sensitivity(scan: SensitivityScan) -> None:
             total=dense.of if dense else None,
         )
     )
-    _show("sensitivity", int(figure["layout"]["height"]), figure)
+    key = "prune/sensitivity"
+    chart(figure, key=key, alt=figure["layout"]["meta"]["alt"], select="click", on_select=on_select)
+
+
+def show(name: str, figure: dict[str, Any]) -> None:
+    """A figure of its own height, with the words for it."""
+    _show(name, int(figure["layout"]["height"]), figure)
+
+
+def download(label: str, table: pd.DataFrame, name: str, key: str) -> None:
+    """A table to take away; made when it is asked for."""
+    st.download_button(
+        label, lambda: table.to_csv(index=False), name, "text/csv", key=key, icon=":material/download:",
+        type="tertiary", on_click="ignore",
+    )  # fmt: skip
 
 
 def _show(

@@ -12,12 +12,13 @@ from prune_ui import session
 
 SPARSITIES = (0.0, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99)
 MOST = 32  # curves kept; those asked for longest ago go first
+BUDGET_S = 0.15  # for measuring accuracy at one stop of the slider
 
 _curves: OrderedDict[str, Curve] = OrderedDict()
 _lock = threading.Lock()
 
 
-def _within(most: float) -> tuple[float, ...]:
+def within(most: float) -> tuple[float, ...]:
     """The sparsities up to ``most``, and that itself."""
     return SPARSITIES if most >= 1 else (*(s for s in SPARSITIES if s < most), most)
 
@@ -29,7 +30,7 @@ def curve(request: PreviewRequest, stamp: str) -> tuple[list[dict[str, Any]], bo
     with _lock:
         found = _curves.get(key)
         if found is None:
-            found = _curves[key] = session.lab().curve(asked, _within(asked.granularity.most))
+            found = _curves[key] = session.lab().curve(asked, within(asked.granularity.most))
         _curves.move_to_end(key)
         while len(_curves) > MOST:
             _curves.popitem(last=False)[1].cancel()

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import streamlit as st
 
@@ -39,28 +41,44 @@ _kept: OrderedDict[str, Kept] = OrderedDict()
 _lock = threading.Lock()
 
 
-def section(source: Source, reply: PreviewReply) -> bool:
-    """Draw it; returns whether more cells will come."""
+def section(
+    source: Source, reply: PreviewReply, on_cell: Callable[[str, float], None]
+) -> tuple[SensitivityScan | None, bool]:
+    """Draw it; returns what there is, and whether more cells will come. ``on_cell`` gets a cell that was clicked."""
     with st.container(border=True, key="prune_sensitivity"):
         st.markdown("**Sensitivity of each layer**")
-        if not source.run:
+        if not source.measured:
             st.caption("It is measured as test accuracy, and no test data belongs to this model: choose a trained run.")
-            return False
+            return None, False
         st.caption(
             "Each layer alone is pruned to several sparsities, all others as they are, and test accuracy is measured: "
-            "where it falls early, the network needs its weights. The sliders above may be moved meanwhile."
+            "where it falls early, the network needs its weights. The sliders above may be moved meanwhile. A click on "
+            "a cell puts it into the budget below."
         )
         request = _request(source, reply)
         kept = _get(_key(source, request))
         more = _controls(source, request, kept)
         if kept is not None and kept.scan.layers:
-            charts.sensitivity(kept.scan)
-        return more
+            charts.sensitivity(kept.scan, lambda point: _clicked(point, on_cell))
+        return (kept.scan if kept is not None else None), more
+
+
+def _clicked(point: Mapping[str, Any], on_cell: Callable[[str, float], None]) -> None:
+    """From what the browser says of a cell: its layer, and its sparsity as the axis writes it."""
+    try:
+        share = float(str(point.get("x")).replace("\u00a0", "").removesuffix("%")) / 100
+    except ValueError:
+        return
+    if 0 <= share < 1:
+        on_cell(str(point.get("y")), share)
 
 
 def _request(source: Source, reply: PreviewReply) -> ScanRequest:
+    bare = source.request()
     return ScanRequest(
-        run=source.run,
+        run=bare.run,
+        model=bare.model,
+        data=bare.data,
         criterion=Criterion.registry[state.CRITERION.get()].cls(),
         recalibrate=state.RECALIBRATE.get() or not reply.normalised,  # where it changes nothing, one answer is enough
         examples=EXAMPLES,

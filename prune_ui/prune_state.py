@@ -7,20 +7,23 @@ import secrets
 from dataclasses import dataclass
 from typing import get_args
 
+from prune_core.data import DataSource
 from prune_core.errors import ConfigError, LabError, UnknownNameError
 from prune_core.jobs import PreviewReply, PreviewRequest, SupersededError
-from prune_core.models.torchvision_models import Torchvision, torchvision_names
+from prune_core.models import ModelSource
+from prune_core.models.torchvision_models import Torchvision
 from prune_core.pruning import Criterion, Granularity, Scope, Weights, check_together
 from prune_core.settings import Settings, setting
 from prune_core.tracking import files
 from prune_ui import session
 from prune_ui.forms import Form
+from prune_ui.naming import part_label
 from prune_ui.options import why
 from prune_ui.runs_table import described, listing
-from prune_ui.session import RUN, Key
+from prune_ui.session import Key
 
 PAGE = "prune"
-RUNS, PUBLISHED = "A trained run", "A model of torchvision"
+RUNS, FRESH, PUBLISHED = "A trained run", "A fresh model", "A model of torchvision"
 MOST_LISTED = 100
 MOST = 0.999  # the slider's right end: at 1 nothing would be left
 DEFAULT = 0.5
@@ -29,6 +32,8 @@ KIND: Key[str] = Key("prune/kind", RUNS)
 CHOSEN: Key[str] = Key("prune/run", "")
 ARCHITECTURE: Key[str] = Key("prune/architecture", "resnet18")
 WEIGHTS: Key[str] = Key("prune/weights", "random")
+MODEL: Key[str] = Key("prune/model", "small_cnn")  # of a fresh model, and the data it is for
+DATA: Key[str] = Key("prune/data", "digits")
 CRITERION: Key[str] = Key("prune/criterion", "magnitude")
 SCOPE: Key[str] = Key("prune/scope", "global")
 SPARSITY: Key[float] = Key("prune/sparsity", DEFAULT)
@@ -44,8 +49,6 @@ KNOWN: Key[tuple[tuple[str, ...], Source] | None] = Key("prune/known", None)
 """What was chosen, and the source that it is; forgotten with each run of the whole page."""
 WINDOW: Key[str] = Key("prune/window", "")
 """Names the browser's window to the worker: two windows of one person do not supersede each other's questions."""
-
-TEXTS = {"model": ARCHITECTURE, "weights": WEIGHTS, "criterion": CRITERION, "scope": SCOPE, "layer": LAYER}
 
 
 class Grain(Settings):
@@ -79,7 +82,7 @@ def settle() -> str:
 def scopes() -> dict[Scope, str]:
     """Every scope, and why it cannot be had with what else is chosen; "" where it can."""
     found = {scope: _against(scope, grain()) for scope in get_args(Scope)}
-    if KIND.get() != RUNS:
+    if KIND.get() == PUBLISHED:
         found["sensitivity"] = "measures the loss on training examples, which a run has"
     return found
 
@@ -95,14 +98,21 @@ def _against(scope: Scope, granularity: Granularity) -> str:
 
 @dataclass(frozen=True)
 class Source:
-    """What is pruned: a run's checkpoint, or a model of torchvision. ``name`` says which, for people."""
+    """What is pruned: a run's checkpoint, or a model that was never trained here. ``name`` says which, for people."""
 
     name: str
     run: str = ""
     architecture: str = ""
     weights: str = ""
+    model: str = ""
+    data: str = ""
     removed: float = 0.0
     """Share that the run itself has removed: it stays removed."""
+
+    @property
+    def measured(self) -> bool:
+        """Whether there are test data to measure it on."""
+        return bool(self.run or self.data)
 
     @property
     def stamp(self) -> str:
@@ -119,68 +129,27 @@ class Source:
         values |= {"granularity": grain(), "recalibrate": RECALIBRATE.get(), **more}
         if self.run:
             return PreviewRequest(run=self.run, **values)  # type: ignore[arg-type]
+        if self.model:
+            fresh, data = ModelSource.registry[self.model].cls(), DataSource.registry[self.data].cls()
+            return PreviewRequest(model=fresh, data=data, **values)  # type: ignore[arg-type]
         model = Torchvision(architecture=self.architecture, weights=self.weights)  # type: ignore[arg-type]
         return PreviewRequest(model=model, **values)  # type: ignore[arg-type]
 
 
-# --- the link ---------------------------------------------------------------------------------------------------------
-def open_link() -> None:
-    """Take what the URL says; what means nothing is left as it is."""
-    KNOWN.set(None)
-    params = session.read_link(PAGE)
-    if params is None:
-        return
-    LOST.set("")
-    if run_id := params.get(RUN, ""):
-        KIND.set(RUNS)
-        CHOSEN.set(run_id)
-    elif "model" in params:
-        KIND.set(PUBLISHED)
-    known = {
-        "model": torchvision_names(),
-        "weights": ("random", "pretrained"),
-        "criterion": criteria(),
-        "scope": scopes(),
-    }
-    for name, key in TEXTS.items():
-        if (value := params.get(name)) is not None and (name == "layer" or value in known[name]):
-            key.set(value)
-    grain_form().read({k: v for k, v in params.items() if k.partition(".")[0] == GRAIN} or {GRAIN: "weights"})
-    RECALIBRATE.set(params.get("recalibrate") != "off")
-    try:
-        share = float(params.get("sparsity", ""))
-    except ValueError:
-        return
-    if math.isfinite(share):
-        SPARSITY.set(min(max(share, 0.0), MOST))
-
-
-def keep_link(source: Source | None) -> None:
-    """Make the URL say what stands on the page."""
-    if source is None:
-        session.write_link(PAGE, {})
-        return
-    published = {"model": source.architecture, "weights": source.weights} if not source.run else {}
-    session.write_link(
-        PAGE,
-        {
-            RUN: source.run,
-            **published,
-            "criterion": CRITERION.get(),
-            "scope": SCOPE.get(),
-            **(grain_form().draft.params() if not isinstance(grain(), Weights) else {}),
-            "layer": LAYER.get(),
-            "sparsity": f"{SPARSITY.get():.4g}",
-            "recalibrate": "" if RECALIBRATE.get() else "off",
-        },
-    )
-
-
 # --- choices ----------------------------------------------------------------------------------------------------------
 def criteria() -> tuple[str, ...]:
-    """Names of the criteria that what is chosen can be pruned by: without data, those that need only the weights."""
-    there = frozenset({"model", "data"}) if KIND.get() == RUNS else frozenset()
-    return tuple(e.name for e in Criterion.registry if e.cls.needs <= there and not e.cls.before_training)
+    """Names of the criteria that what is chosen can be pruned by: without data, those that need only the weights.
+
+    Those for before training are for fresh models.
+    """
+    there = frozenset() if KIND.get() == PUBLISHED else frozenset({"model", "data"})
+    fresh = KIND.get() == FRESH
+    return tuple(e.name for e in Criterion.registry if e.cls.needs <= there and _now(e.cls, fresh))
+
+
+def _now(cls: type[Criterion], fresh: bool) -> bool:
+    """Whether it may score what is chosen, in one round."""
+    return not cls.before_training or (fresh and cls().rounds_to(MOST) == 1)
 
 
 def not_offered() -> str:
@@ -191,7 +160,7 @@ def not_offered() -> str:
             continue
         reason = "looking at data, which a run has" if "data" in entry.cls.needs else "made while training, on Train"
         if entry.cls.before_training:
-            reason = "for before training, on Train"
+            reason = "in rounds, on Train" if KIND.get() == FRESH else "for before training, on Train"
         why.setdefault(reason, []).append(entry.label)
     return "; ".join(f"{', '.join(names)} ({reason})" for reason, names in why.items())
 
@@ -213,19 +182,25 @@ def candidates() -> dict[str, str]:
 
 def source() -> Source | None:
     """What is chosen; None where there is nothing to choose. Runs are listed once a visit, not at each move."""
-    chosen = (KIND.get(), CHOSEN.get(), ARCHITECTURE.get(), WEIGHTS.get())
     known = KNOWN.get()
-    if known is not None and known[0] == chosen:
+    if known is not None and known[0] == _chosen():
         return known[1]
     found = _source()
     if found is not None:
-        KNOWN.set(((KIND.get(), CHOSEN.get(), ARCHITECTURE.get(), WEIGHTS.get()), found))
+        KNOWN.set((_chosen(), found))
     return found
+
+
+def _chosen() -> tuple[str, ...]:
+    return KIND.get(), CHOSEN.get(), ARCHITECTURE.get(), WEIGHTS.get(), MODEL.get(), DATA.get()
 
 
 def _source() -> Source | None:
     if KIND.get() == PUBLISHED:
         return Source(ARCHITECTURE.get(), architecture=ARCHITECTURE.get(), weights=WEIGHTS.get())
+    if KIND.get() == FRESH:
+        name = f"{part_label('model', MODEL.get())} for {part_label('data', DATA.get())}"
+        return Source(name, model=MODEL.get(), data=DATA.get())
     runs = candidates()
     run_id = CHOSEN.get()
     if run_id and run_id not in runs:
@@ -252,13 +227,18 @@ def another() -> None:
     LOST.set("")
 
 
+def window() -> str:
+    """The browser's window, for the worker."""
+    if not WINDOW.get():
+        WINDOW.set(secrets.token_hex(8))
+    return WINDOW.get()
+
+
 # --- the two sliders --------------------------------------------------------------------------------------------------
 def ask(request: PreviewRequest, *, newest: bool = True) -> PreviewReply | None:
     """The worker's answer; None where a newer question took its place, or it cannot be answered (the page says why)."""
-    if not WINDOW.get():
-        WINDOW.set(secrets.token_hex(8))
     try:
-        return session.lab().preview(request, session=WINDOW.get() if newest else "", timeout=90)
+        return session.lab().preview(request, session=window() if newest else "", timeout=90)
     except SupersededError:
         return None
     except UnknownNameError as error:

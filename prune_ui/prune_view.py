@@ -1,4 +1,4 @@
-"""The Prune page: one fragment with the two sliders, what they leave, and the curve that fills in behind."""
+"""The Prune page: one fragment with the two sliders, what they leave, and the section that is open below."""
 
 from __future__ import annotations
 
@@ -9,68 +9,31 @@ import streamlit as st
 from prune_core.errors import LabError
 from prune_core.figures.words import count, number, percent, si
 from prune_core.jobs import Cost, PreviewReply
-from prune_core.models.torchvision_models import torchvision_names
-from prune_core.pruning import Criterion, Weights
+from prune_core.pruning import Weights
+from prune_ui import (
+    prune_budget,
+    prune_criteria,
+    prune_curve,
+    prune_forgotten,
+    prune_noise,
+    prune_pictures,
+    prune_sections,
+    prune_tune,
+    session,
+)
 from prune_ui import prune_charts as charts
-from prune_ui import prune_curve, prune_sensitivity, prune_tune
+from prune_ui import prune_link as link
 from prune_ui import prune_state as state
-from prune_ui.fields import choice_label, plain
 from prune_ui.naming import GRANULARITY, in_text, part_label
-from prune_ui.options import not_offered
 from prune_ui.prune_state import Source
 from prune_ui.session import Key
 
 TICK_S = 0.6
 LISTED = 6  # names of layers in a sentence
-BUDGET_S = 0.15  # for measuring accuracy at one stop of the slider
+BUDGET_S = prune_curve.BUDGET_S
 GROWING: Key[bool] = Key("prune/growing", False)
 REPLY: Key[tuple[str, str, PreviewReply] | None] = Key("prune/reply", None)
 """The last answer: to what about the model, to which question, and what it was."""
-
-
-def panel() -> None:
-    """Draw the choices in the side bar."""
-    with st.container(border=True):
-        for key in (state.KIND, state.CHOSEN, state.ARCHITECTURE, state.WEIGHTS, state.CRITERION, state.SCOPE):
-            key.set(key.get())  # a widget's value is forgotten when the visitor looks at another page
-        st.radio("What to prune", (state.RUNS, state.PUBLISHED), key=state.KIND.name, on_change=state.another)
-        if state.KIND.get() == state.PUBLISHED:
-            st.selectbox("Architecture", torchvision_names(), key=state.ARCHITECTURE.name, on_change=state.another)
-            st.segmented_control("Weights", ("random", "pretrained"), key=state.WEIGHTS.name, required=True)
-            st.caption("No test data belongs to it: threshold, layers and mask are shown, accuracy is not.")
-        elif runs := state.candidates():
-            if state.CHOSEN.get() not in runs:
-                state.source()  # says why a run of a link is not there
-            st.selectbox(
-                "Run", list(runs), key=state.CHOSEN.name, format_func=lambda i: runs.get(i, i),
-                on_change=state.another,
-            )  # fmt: skip
-        else:
-            st.caption("No run has a checkpoint yet.")
-    with st.container(border=True, key="settings_prune"):
-        if state.CRITERION.get() not in state.criteria():
-            state.CRITERION.set("magnitude")
-        entry = Criterion.registry[state.CRITERION.get()]
-        st.selectbox(
-            "Criterion", state.criteria(), key=state.CRITERION.name,
-            format_func=lambda name: part_label("prune.criterion", name),
-        )  # fmt: skip
-        st.caption(entry.summary)
-        if reasons := state.not_offered():
-            st.caption(f"Not offered here: {reasons}.")
-        if against := state.settle():
-            st.caption(f":material/info: Single weights again: {plain(against)}.")
-        scopes = state.scopes()
-        offered = [scope for scope, why in scopes.items() if not why]
-        if state.SCOPE.get() not in offered:
-            state.SCOPE.set(offered[0])
-        st.selectbox(
-            "Scope", offered, key=state.SCOPE.name, format_func=choice_label,
-            help="Compare all weights with each other, the same share of every layer, more of large ones (ERK), or of "
-            "each as much as raises the loss on training examples equally (by sensitivity).",
-        )  # fmt: skip
-        not_offered({choice_label(scope): why for scope, why in scopes.items()})
-        state.grain_form().part("granularity")
 
 
 def show() -> None:
@@ -79,6 +42,7 @@ def show() -> None:
 
 
 def _page(growing: bool) -> None:
+    session.hold(state.SPARSITY, state.LAYER, state.RECALIBRATE, prune_sections.OPEN)
     source = state.source()
     if said := state.SAID.pop():
         st.error(said, icon=":material/error:")
@@ -92,7 +56,7 @@ def _page(growing: bool) -> None:
             icon=":material/compress:",
         )
         st.page_link("pages/train.py", label="Go to Train", icon=":material/play_circle:")
-        state.keep_link(None)
+        link.keep_link(None)
         return
     if state.least(source) >= state.most():
         st.info(
@@ -100,7 +64,7 @@ def _page(growing: bool) -> None:
             f"{percent(state.most(), 0)}: choose another granularity, or another run.",
             icon=":material/compress:",
         )
-        state.keep_link(source)
+        link.keep_link(source)
         return
     state.SPARSITY.set(state.held(source, state.SPARSITY.get()))
     headline = st.container()
@@ -123,17 +87,13 @@ def _page(growing: bool) -> None:
         st.caption(f"This run removed {percent(source.removed)} while it trained; those weights stay at zero.")
     _uncut(reply)
     if reply.normalised and reply.accuracy is not None:
-        state.RECALIBRATE.set(state.RECALIBRATE.get())  # a widget's value is forgotten on another page
         st.toggle(
             "Measure normalisation anew", key=state.RECALIBRATE.name,
             help="Mean and variance of every batch normalisation are taken anew from 512 training examples under the "
             "mask; those of the dense network do not fit a pruned one.",
         )  # fmt: skip
-    more = _pictures(source, reply)
-    if source.run:
-        prune_tune.fine_tune(source, reply)
-    more |= prune_sensitivity.section(source, reply)
-    state.keep_link(source)
+    more = prune_sections.show(SECTIONS, source, reply)
+    link.keep_link(source)
     if growing != more:
         GROWING.set(more)
         st.rerun()
@@ -149,7 +109,7 @@ def _uncut(reply: PreviewReply) -> None:
 
 def _answer(source: Source, place: st.delta_generator.DeltaGenerator) -> PreviewReply | None:
     """The worker's answer for the slider's place; the one before where a newer question is on its way."""
-    request = source.request(sparsity=state.SPARSITY.get(), budget_s=BUDGET_S)
+    request = source.request(sparsity=state.SPARSITY.get(), budget_s=BUDGET_S, tiles=prune_sections.is_open("pictures"))
     of = source.request().replace(layer="").model_dump_json()
     stamp, before = source.stamp, REPLY.get()
     question = f"{stamp}/{request.model_dump_json()}"
@@ -220,6 +180,14 @@ def _cost(cost: Cost) -> str:
     return f"{text} Multiplications that are left: {left}; dense kernels do all of them all the same."
 
 
+def _cut(source: Source, reply: PreviewReply) -> bool:
+    """The first section: the charts, and the way on; returns whether the curve still grows."""
+    more = _pictures(source, reply)
+    if source.run:
+        prune_tune.fine_tune(source, reply.sparsity)
+    return more
+
+
 def _pictures(source: Source, reply: PreviewReply) -> bool:
     """The charts; returns whether the curve still grows."""
 
@@ -262,3 +230,13 @@ def _layer(reply: PreviewReply, place: st.delta_generator.DeltaGenerator) -> Non
         "Layer", list(by_name), key=state.LAYER.name, help="Whose histogram and mask are shown.",
         format_func=lambda n: f"{n}  ·  {count(by_name[n].numel)} weights" if n in by_name else n,
     )  # fmt: skip
+
+
+SECTIONS: dict[str, prune_sections.Section] = {
+    "cut": _cut,
+    "pictures": prune_pictures.section,
+    "criteria": prune_criteria.section,
+    "layers": prune_budget.section,
+    "forgotten": prune_forgotten.section,
+    "noise": prune_noise.section,
+}

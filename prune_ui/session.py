@@ -50,6 +50,21 @@ class Key(Generic[T]):
         return st.session_state.pop(self.name, self.default)
 
 
+_HELD: Key[dict[str, Any]] = Key("session/held", {})
+
+
+def hold(*keys: Key[Any]) -> None:
+    """Bring back what widgets had: Streamlit forgets a widget's value when the visitor looks at another page.
+
+    To be called before the widgets are made, in every run that makes them.
+    """
+    held = dict(_HELD.get())
+    for key in keys:
+        held[key.name] = st.session_state.get(key.name, held.get(key.name, key.default))
+        key.set(held[key.name])
+    _HELD.set(held)
+
+
 # --- the process ------------------------------------------------------------------------------------------------------
 _process: dict[tuple[str, str, str], Any] = {}  # by kind, home and store: tests move both
 _opening = threading.Lock()

@@ -37,9 +37,10 @@ def current() -> Theme:
 def _css(theme: Theme) -> str:
     ideas = "".join(f".{idea} {{ --lab-idea: {palette(theme).idea(idea)}; }}\n" for idea in IDEAS)
     colours = palette(theme)
-    names = {idea: colours.idea(idea) for idea in IDEAS} | {"surface": colours.surface, "edge": colours.axis}
-    names |= {"ink": colours.ink}
-    ideas += f":root {{ {' '.join(f'--lab-{name}: {colour};' for name, colour in names.items())} }}\n"
+    shades = {name: str(getattr(colours, name)) for name in (*IDEAS, "bad", "good", "surface", "ink")}
+    shades["edge"] = colours.axis
+    ideas += f":root {{ {' '.join(f'--lab-{n}: {c};' for n, c in shades.items())} }}
+"
     return f"<style>\n{(ASSETS / 'lab.css').read_text(encoding='utf-8')}\n{ideas}</style>"
 
 

@@ -5,24 +5,28 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Hashable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from prune_core.data import Dataset
 from prune_core.data.cache import Cache
 from prune_core.errors import ConfigError, LabError, UnknownNameError
 from prune_core.jobs.question import Cost, LayerPicture, LayerView, PreviewReply, PreviewRequest
-from prune_core.jobs.scored import Scored
+from prune_core.jobs.scored import Plan, Scored
+from prune_core.jobs.shelf import Shelf
 from prune_core.jobs.slices import SlicedScan
 from prune_core.jobs.worker import store
 from prune_core.measuring import MacCount, macs
-from prune_core.pruning import Criterion, Granularity, Masks, WeightIndex, Weights, apply_masks_, prunable
+from prune_core.probing import LayerTiles, layer_tiles, pruned
+from prune_core.pruning import Criterion, Granularity, Masks, WeightIndex, Weights, prunable
 from prune_core.pruning.evidence import Evidence
+from prune_core.pruning.granularity.base import owner
 from prune_core.pruning.index import Histogram
 from prune_core.pruning.quiet import normalised
 from prune_core.pruning.sensitivity import check_scan
@@ -30,10 +34,10 @@ from prune_core.pruning.tolerance import LossCurve
 from prune_core.seeding import generator
 from prune_core.tracking import files
 from prune_core.training import Evaluation, evaluate, load_checkpoint, restore_model
-from prune_core.training.recalibrate import recalibrate_
-from prune_core.training.sensitivity import RECALIBRATED, check_once, drawn
+from prune_core.training.sensitivity import check_once, drawn
 
 WEIGHTS = 200_000_000  # of all models in memory together: 0.8 GB, and twice that for their indices
+MANY = 5_000_000  # weights of a model up to which the scores of several criteria stay in memory, 40 MB each
 REPLIES = 512
 PROBE = 256  # test examples that a first look at the speed takes
 PICTURE = 64  # rows and columns of a mask picture, at most
@@ -49,8 +53,7 @@ def preview(store_url: str, request: PreviewRequest, patience_s: float = math.in
     """
     began = time.perf_counter()
     try:
-        key = source_key(store_url, request)
-        model = _models.get(key, lambda: Loaded(store_url, request))
+        key, model = loaded(store_url, request)
         return _replies.get((key, request.model_dump_json()), lambda: model.answer(request, began, patience_s))
     except LabError as error:
         return error
@@ -91,8 +94,8 @@ class Loaded:
         # only measuring changes weights, and it must put them back
         self._unpruned = {name: w.clone() for name, w in self.weights.items()} if self.data is not None else {}
         self.size = sum(w.numel() for w in self.weights.values())
-        self._gone = {name: int((~self.keep[name]).sum()) if name in self.keep else 0 for name in self.weights}
-        self._scores: Cache[Scored] = Cache(2)
+        self.gone = {name: int((~self.keep[name]).sum()) if name in self.keep else 0 for name in self.weights}
+        self._scores: Cache[Scored] = Cache(6 if self.size <= MANY else 2)  # five are compared, and the slider's
         self._scans: Cache[SlicedScan] = Cache(2)
         self._bytes = sum(t.numel() * t.element_size() for t in self.model.state_dict().values())
         self._macs = self._count(shape)
@@ -102,22 +105,10 @@ class Loaded:
 
     def answer(self, request: PreviewRequest, began: float, patience_s: float) -> PreviewReply:
         """Look up what goes, make masks only where they are looked at or measured."""
-        scored = self._scored(request.criterion, request.granularity, request.seed)
+        plan = self.plan(request, patience_s)
+        scored, removed, found, sparsity = plan.scored, plan.removed, plan.thresholds, plan.sparsity
         index, weights = scored.index, {name: self.weights[name] for name in scored.scores}
-        layer = request.layer or max(weights, key=lambda name: weights[name].numel())
-        if layer not in weights:
-            raise UnknownNameError("prunable layer", layer, weights)
-        if request.scope == "sensitivity" and isinstance(index, WeightIndex) and index.curves is None:
-            index.curves = self._scan(request.criterion, scored.scores, request.seed, patience_s)
-        sparsity = request.sparsity or 0.0
-        if request.threshold is not None:
-            sparsity = index.sparsity_for(request.threshold, request.scope, layer)
-        sparsity = min(sparsity, scored.most)
-        thresholds = index.thresholds_at(sparsity, request.scope)
-        # what a run has removed stays removed, however far to the left the slider is
-        removed = {n: max(k, self._gone[n]) for n, k in index.removed_at(sparsity, request.scope).items()}
-        # -inf: nothing but what a run had removed before
-        found = {n: t if removed[n] and math.isfinite(t) else None for n, t in thresholds.items()}
+        layer = self._layer(request, scored)
         shown = found.values() if request.scope == "global" else [found[layer]]
         layers = tuple(
             LayerView(n, tuple(w.shape), w.numel(), w.numel() - removed[n], found[n]) for n, w in weights.items()
@@ -126,13 +117,15 @@ class Loaded:
         if request.accuracy and self.data is not None:
             n = self._sample(request.budget_s)
             dense = self._dense[n]
-            more = any(k > self._gone[n] for n, k in removed.items())
+            more = any(k > self.gone[n] for n, k in removed.items())
             anew = request.seed if request.recalibrate else None
             accuracy = self._measure(scored.masks(removed, sparsity, request.scope), n, anew) if more else dense
         picture = None
         if request.picture:
             mask = scored.masks(removed, sparsity, request.scope, layer)[layer]
             picture = self._picture(layer, mask, index.histogram(layer))
+            if request.tiles:
+                picture = replace(picture, tiles=self._tiles(layer, mask, request.granularity))
         return PreviewReply(
             sparsity=sum(removed.values()) / index.total,
             threshold=max((t for t in shown if t is not None), default=None),
@@ -148,14 +141,51 @@ class Loaded:
             seconds=time.perf_counter() - began,
         )
 
-    def _scored(self, criterion: Criterion, granularity: Granularity, seed: int) -> Scored:
+    def plan(self, request: PreviewRequest, patience_s: float = math.inf) -> Plan:
+        """How many weights of each layer go, and up to which score."""
+        scored = self.scored(request.criterion, request.granularity, request.seed)
+        index, layer = scored.index, self._layer(request, scored)
+        if request.scope == "sensitivity" and isinstance(index, WeightIndex) and index.curves is None:
+            index.curves = self._scan(request.criterion, scored.scores, request.seed, patience_s)
+        sparsity = request.sparsity or 0.0
+        if request.threshold is not None:
+            sparsity = index.sparsity_for(request.threshold, request.scope, layer)
+        sparsity = min(sparsity, scored.most)
+        removed, thresholds = index.removed_at(sparsity, request.scope), index.thresholds_at(sparsity, request.scope)
+        for name, share in request.ratios(index.sizes).items():
+            removed[name] = index.removed_at(share, "layer")[name]
+            thresholds[name] = index.thresholds_at(share, "layer")[name]
+        # what a run has removed stays removed, however far to the left the slider is
+        removed = {n: max(k, self.gone[n]) for n, k in removed.items()}
+        # -inf: nothing but what a run had removed before
+        found = {n: t if removed[n] and math.isfinite(t) else None for n, t in thresholds.items()}
+        return Plan(scored, sparsity, removed, found)
+
+    def masks(self, request: PreviewRequest) -> Masks:
+        """The masks of the model pruned as ``request`` says."""
+        plan = self.plan(request)
+        return plan.scored.masks(plan.removed, plan.sparsity, request.scope)
+
+    def _layer(self, request: PreviewRequest, scored: Scored) -> str:
+        """The layer to look at: the one asked for, or the largest."""
+        layer = request.layer or max(scored.scores, key=lambda name: self.weights[name].numel())
+        if layer not in scored.scores:
+            raise UnknownNameError("prunable layer", layer, scored.scores)
+        return layer
+
+    def evidence(self, weights: Mapping[str, Tensor], seed: int) -> Evidence:
+        """What criteria look at."""
+        batches = None if self.data is None else partial(drawn, self.data, seed)
+        draw = generator(seed, "masks")
+        return Evidence(weights, model=self.model, masks=self.keep, generator=draw, batches=batches)
+
+    def scored(self, criterion: Criterion, granularity: Granularity, seed: int) -> Scored:
+        """The scores of the model as it is."""
+
         def make() -> Scored:
             groups = granularity.groups(self.model, self.weights)
             weights = self.weights if groups is None else {name: self.weights[name] for name in groups.names}
-            batches = None if self.data is None else partial(drawn, self.data, seed)
-            draw = generator(seed, "masks")
-            at = Evidence(weights, model=self.model, masks=self.keep, generator=draw, batches=batches)
-            return Scored.of(criterion, at, groups)
+            return Scored.of(criterion, self.evidence(weights, seed), groups)
 
         check_once(criterion)
         return self._scores.get((criterion.model_dump_json(), granularity.model_dump_json(), seed), make)
@@ -188,6 +218,10 @@ class Loaded:
             (share * 255).round().to(torch.uint8).numpy(),
         )
 
+    def _tiles(self, name: str, mask: Tensor, granularity: Granularity) -> LayerTiles:
+        along = 0 if getattr(owner(self.model, name), "transposed", False) else 1
+        return layer_tiles(name, self.weights[name], mask, granularity, along=along)
+
     # --- measuring ----------------------------------------------------------------------------------------------------
     def _count(self, shape: tuple[int, ...]) -> MacCount | None:
         try:
@@ -209,17 +243,12 @@ class Loaded:
     def _measure(self, masks: Masks, n: int, anew: int | None) -> Evaluation:
         """Accuracy under ``masks``; with ``anew`` as seed, batch normalisation is measured anew first."""
         assert self.data is not None
-        buffers = [(b, b.clone()) for b in self.model.buffers()] if self._normalised else []
-        try:
-            apply_masks_(self.weights, masks)
-            if anew is not None and self._normalised:
-                recalibrate_(self.model, self.data, anew, RECALIBRATED)
+        with self.pruned(masks, anew):
             return evaluate(self.model, self.data, limit=n)
-        finally:
-            for name, weight in self.weights.items():
-                weight.copy_(self._unpruned[name])
-            for buffer, value in buffers:
-                buffer.copy_(value)
+
+    def pruned(self, masks: Masks, anew: int | None) -> AbstractContextManager[nn.Module]:
+        """The model under ``masks`` for a moment."""
+        return pruned(self.model, self.weights, masks, self.data, anew, self._unpruned)
 
     def _sample(self, budget_s: float) -> int:
         """How many test examples fit in the budget: decided once, so that two answers are of the same examples."""
@@ -245,24 +274,13 @@ class Loaded:
         return n
 
 
-class Shelf:
-    """Models in memory, together at most ``most`` prunable weights (or one model); the least recently used go first."""
-
-    def __init__(self, most: int) -> None:
-        self.most = most
-        self._models: OrderedDict[Hashable, Loaded] = OrderedDict()
-
-    def get(self, key: Hashable, make: Callable[[], Loaded]) -> Loaded:
-        """The model of ``key``, made if it is not here."""
-        if key not in self._models:
-            self._models[key] = make()
-        self._models.move_to_end(key)
-        while len(self._models) > 1 and sum(m.size for m in self._models.values()) > self.most:
-            self._models.popitem(last=False)
-        return self._models[key]
+def loaded(store_url: str, request: PreviewRequest) -> tuple[Hashable, Loaded]:
+    """What names the weights that are asked about, and their model, from memory where it is there."""
+    key = source_key(store_url, request)
+    return key, _models.get(key, lambda: Loaded(store_url, request))
 
 
-_models = Shelf(WEIGHTS)
+_models: Shelf[Loaded] = Shelf(WEIGHTS)
 _replies: Cache[PreviewReply] = Cache(REPLIES)
 
 

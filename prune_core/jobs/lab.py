@@ -17,6 +17,7 @@ from prune_core.data import DataSource
 from prune_core.errors import ConfigError, EngineError
 from prune_core.experiment import Experiment
 from prune_core.jobs import cluster, local
+from prune_core.jobs.answers import Answers, Question
 from prune_core.jobs.cells import ScanRequest
 from prune_core.jobs.gradients import GradientReply, GradientRequest
 from prune_core.jobs.handle import RunHandle
@@ -163,6 +164,14 @@ class Lab(Trying):
         """Start measuring ``request`` at each sparsity in turn; sliders go first. Ask the Curve for what is there."""
         points = list(sparsities)
         return self._call(lambda client: Curve(client, self.store.url, request, points))
+
+    def ask(self, questions: Iterable[Question]) -> Answers:
+        """Start answering ``questions`` (PreviewRequest, AgreementProbe, AnswersProbe, ...) in turn; sliders go first.
+
+        Ask the Answers for what is there, or iterate; ``cancel`` ends it.
+        """
+        every = list(questions)
+        return self._call(lambda client: Answers(client, self.store.url, every))
 
     def sensitivity(
         self,

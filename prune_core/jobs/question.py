@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,8 @@ from pydantic import model_validator
 from prune_core.data import DataSource
 from prune_core.errors import ConfigError, EngineError
 from prune_core.models import ModelSource
-from prune_core.pruning import Criterion, Granularity, Magnitude, Scope, Weights, check_together
+from prune_core.probing import LayerTiles
+from prune_core.pruning import Criterion, Granularity, Magnitude, OneShot, Pruning, Scope, Weights, check_together
 from prune_core.settings import Settings, setting
 from prune_core.training import Evaluation
 
@@ -40,7 +42,12 @@ class PreviewRequest(Settings):
     sparsity: float | None = setting(None, ge=0, lt=1, help="Share of the prunable weights to remove.")
     threshold: float | None = setting(None, help="Score up to which weights are removed.")
     layer: str = setting("", help="Layer to make the histogram and the mask picture of; empty: the largest.")
+    layer_sparsity: tuple[str, ...] = setting(
+        (),
+        help="Another sparsity for single layers, as in 'fc1=0.95, conv*=0.5'; needs scope 'layer' and single weights.",
+    )
     picture: bool = setting(True, help="Whether to make histogram and mask picture at all.")
+    tiles: bool = setting(False, help="Whether to bring weights of the layer themselves, for pictures of its filters.")
     accuracy: bool = setting(True, help="Whether to measure accuracy, where there is data.")
     recalibrate: bool = setting(
         True, help="Whether batch normalisation is measured anew on the pruned model before its accuracy is."
@@ -54,7 +61,22 @@ class PreviewRequest(Settings):
         if self.sparsity is not None and self.threshold is not None:
             raise ConfigError("PreviewRequest takes sparsity or threshold, not both: each follows from the other.")
         check_together(self.criterion, self.scope, self.granularity)
+        if self.layer_sparsity:
+            Pruning(scope=self.scope, layer_sparsity=self.layer_sparsity)  # says what is wrong with them
+        if self.layer_sparsity and not isinstance(self.granularity, Weights):
+            raise ConfigError(
+                f"PreviewRequest.layer_sparsity needs single weights, got {type(self.granularity).__name__}."
+            )
+        if self.layer_sparsity and self.threshold is not None:
+            raise ConfigError("PreviewRequest.layer_sparsity goes with a sparsity, not with a threshold.")
         return self
+
+    def ratios(self, names: Iterable[str]) -> dict[str, float]:
+        """The share that each layer in ``layer_sparsity`` loses. Raises ConfigError for a name that is no layer's."""
+        if not self.layer_sparsity:
+            return {}
+        shares = Pruning(scope=self.scope, schedule=OneShot(final=0.5, at=0), layer_sparsity=self.layer_sparsity)
+        return shares.ratios(names, 0.5)  # at the schedule's end: in full
 
 
 @dataclass(frozen=True)
@@ -80,6 +102,7 @@ class LayerPicture:
     ``weights`` counts kept and ``removed`` removed weights (int32, 80 equal bins over ``edges``); those that a run had
     removed before count in neither. ``mask`` is uint8
     (rows, columns), at most 64 x 64: the share kept of each patch of the weight as outputs x inputs, 255 = all.
+    ``tiles`` holds some of the weights themselves, where they were asked for.
     """
 
     name: str
@@ -87,6 +110,7 @@ class LayerPicture:
     weights: np.ndarray
     removed: np.ndarray
     mask: np.ndarray
+    tiles: LayerTiles | None = None
 
 
 @dataclass(frozen=True)

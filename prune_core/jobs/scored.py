@@ -27,23 +27,23 @@ MOST = 1 - 1e-9  # a threshold above every weight: make_masks wants less than 1
 class Scored:
     """Scores by weight, and what answers for any sparsity; where weights go together also in which groups.
 
-    Where only some of every group may go, the others' scores are infinite.
+    Where only some of every group may go, the others' scores are infinite; ``raw`` are the scores before that.
     """
 
     scores: Mapping[str, Tensor]
     index: WeightIndex | GroupIndex
     groups: Groups | None
     keep: Mapping[str, Tensor]
+    raw: Mapping[str, Tensor]
 
     @classmethod
     def of(cls, criterion: Criterion, at: Evidence, groups: Groups | None) -> Scored:
         """Score what ``at`` shows; what its masks removed stays removed."""
-        weights, keep, scores = at.weights, at.masks, score(criterion, at, groups)
+        weights, keep, raw = at.weights, at.masks, score(criterion, at, groups)
         if groups is not None and groups.at_most is None:
-            return cls(scores, GroupIndex(weights, scores, keep, groups), groups, keep)
-        if groups is not None:
-            scores, _ = groups.protect(scores, keep)
-        return cls(scores, WeightIndex(weights, scores, keep), groups, keep)
+            return cls(raw, GroupIndex(weights, raw, keep, groups), groups, keep, raw)
+        scores = groups.protect(raw, keep)[0] if groups is not None else raw
+        return cls(scores, WeightIndex(weights, scores, keep), groups, keep, raw)
 
     @property
     def most(self) -> float:
@@ -58,3 +58,13 @@ class Scored:
         for name in [layer] if layer else removed:
             masks |= lowest(name, self.scores[name], removed[name], self.keep)
         return masks
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What goes: ``removed`` weights of each layer, up to which ``thresholds``, at the whole's ``sparsity``."""
+
+    scored: Scored
+    sparsity: float
+    removed: dict[str, int]
+    thresholds: dict[str, float | None]

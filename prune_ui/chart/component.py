@@ -6,7 +6,7 @@ Built on Streamlit's components v2. ``st.plotly_chart`` mounts anew on every cha
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypedDict
@@ -35,7 +35,8 @@ class Drag(TypedDict, total=False):
     shade: the side it acts on, marked while it moves: "between" (with mirror), "below" or "above";
     live: also report while it moves, at most every 120 ms, not only when let go; percent: show a share as per cent;
     grip: the end of the line that carries the grip, "high" (top, right) or "low"; follow: the name of a line on which a
-    dot walks while the handle moves.
+    dot walks while the handle moves; span: from where to where on the other axis the line goes (of categories, their
+    numbers), for one row among many.
     """
 
     axis: Literal["x", "y"]
@@ -53,6 +54,7 @@ class Drag(TypedDict, total=False):
     percent: bool
     grip: Literal["high", "low"]
     follow: str
+    span: Sequence[float]
 
 
 @dataclass(frozen=True)

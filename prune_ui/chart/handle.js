@@ -95,7 +95,8 @@ class Handle {
     const x = this.gd._fullLayout.xaxis;
     const y = this.gd._fullLayout.yaxis;
     const upright = this.drag.axis === "x";
-    const [along, across] = upright ? [x, y] : [y, x];
+    const along = upright ? x : y;
+    const across = this.reach(upright ? y : x);
     const value = this.value;
     const known = Number.isFinite(value) && (value > 0 || !(this.drag.log10 || along.type === "log"));
     for (const part of this.lines) {
@@ -107,7 +108,7 @@ class Handle {
       if (upright) {
         Object.assign(part.line.style, { left: `${to}px`, top: `${across._offset}px`, height: `${across._length}px`, width: "", right: "" });
         Object.assign(part.hit.style, { left: `${to}px`, top: `${across._offset}px`, height: `${across._length}px`, width: "" });
-        const top = across._offset + (this.drag.grip === "low" ? across._length - 28 : 0);
+        const top = across._offset + (this.drag.span ? (across._length - 26) / 2 : this.drag.grip === "low" ? across._length - 28 : 0);
         Object.assign(part.grip.style, { left: `${to}px`, top: `${top}px` });
       } else {
         Object.assign(part.line.style, { top: `${to}px`, left: `${across._offset}px`, width: `${across._length}px`, height: "" });
@@ -119,6 +120,13 @@ class Handle {
     }
     this.cover(known, value, along, across, upright);
     this.walk(known, value, x, y);
+  }
+
+  /** How far the line goes across: over the whole plot, or over its own row. */
+  reach(ax) {
+    if (!this.drag.span) return { _offset: ax._offset, _length: ax._length };
+    const [a, b] = this.drag.span.map((v) => ax.l2p(v));
+    return { _offset: ax._offset + Math.min(a, b), _length: Math.abs(b - a) };
   }
 
   /** A dot on a line of the chart, between its two nearest points, while the handle moves along it. */
@@ -140,7 +148,7 @@ class Handle {
     const { offsetWidth: w, offsetHeight: h } = this.chip;
     if (upright) {
       const right = to + 14 + w <= along._offset + along._length;
-      Object.assign(this.chip.style, { left: `${right ? to + 12 : to - 12 - w}px`, top: `${across._offset + (this.drag.grip === "low" ? across._length - 26 : 3)}px` });
+      Object.assign(this.chip.style, { left: `${right ? to + 12 : to - 12 - w}px`, top: `${across._offset + (this.drag.span ? (across._length - h) / 2 : this.drag.grip === "low" ? across._length - 26 : 3)}px` });
     } else {
       const above = to - h - 4 >= along._offset;
       Object.assign(this.chip.style, { left: `${across._offset + across._length - w - 36}px`, top: `${above ? to - h - 3 : to + 3}px` });

@@ -14,6 +14,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 import torch
+from probed_figures import PROBED
 
 from prune_core import figures
 from prune_core.claims import Picture
@@ -232,6 +233,7 @@ CASES: dict[str, list[Callable[[], Any]]] = {
         lambda: figures.overlay_data([{"name": "a", "idea": "both", "history": history(0)}]),
     ],
 }
+CASES |= PROBED
 EVERY = [(name, number) for name, cases in CASES.items() for number in range(len(cases))]
 
 

@@ -205,3 +205,35 @@ def shot() -> Any:
         page.set_viewport_size(size)
 
     return keep
+
+
+@pytest.fixture
+def bench(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The Prune page's lab, whose preview worker is this process."""
+    from prune_bench import Bench
+
+    from prune_ui import prune_asking, prune_curve, prune_sensitivity, session
+
+    found = Bench()
+    monkeypatch.setattr(session, "lab", lambda: found)
+    monkeypatch.setattr(prune_curve, "SPARSITIES", (0.0, 0.9))
+    kept = (prune_curve._curves, prune_sensitivity._kept, prune_asking._asked, prune_asking._looking)
+    for one in kept:
+        one.clear()
+    yield found
+    for one in kept:
+        one.clear()
+
+
+@pytest.fixture
+def prune_page(bench: Any) -> Any:
+    """Opens the Prune page by a link."""
+    from streamlit.testing.v1 import AppTest
+
+    def open_page(**link: str) -> Any:
+        page = AppTest.from_file(str(ROOT / "pages" / "prune.py"), default_timeout=60)
+        for name, value in link.items():
+            page.query_params[name] = value
+        return page.run()
+
+    return open_page

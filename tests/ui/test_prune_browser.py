@@ -162,20 +162,57 @@ def test_fine_tune_from_here(visit: Any, server: Any, shot: Any) -> None:
     shot(page, "prune-fine-tuned")
 
 
-def test_the_sensitivity_of_each_layer_fills_in_and_stays(visit: Any, shot: Any) -> None:
-    page = visit(f"{DENSE}&scope=sensitivity", height=1300)
-    ready(page)
+def test_from_the_scan_to_a_budget_by_its_handle(visit: Any, shot: Any) -> None:
+    page = visit(f"{DENSE}&show=layers&scope=sensitivity", height=1300)
     page.get_by_role("button", name="Measure every layer").click()
     measured = f"[...{trace('sensitivity', 'accuracy')}?.z ?? []].flatMap((row) => [...row]).filter(Number.isFinite)"
     page.wait_for_function(f"() => {measured}.length > 0", timeout=60_000)
     slider(page, "sparsity").press("PageUp")  # meanwhile the slider goes first
     says(page, "(60.")
     with page.expect_download(timeout=60_000) as download:
-        page.get_by_role("button", name="Table (CSV)").click()
+        page.locator(".st-key-prune-sensitivity-csv button").click()
     rows = download.value.path().read_text().splitlines()
     assert rows[0].startswith("layer,sparsity,removed") and len(rows) == 33, "four layers at eight sparsities"
-    shot(page, "prune-sensitivity")
+
+    grip = page.locator(".st-key-prune-budget-chart .lab-grip").first
+    shown(page, grip)
+    line = page.locator(".st-key-prune-budget-chart .lab-line").first
+    until(page, lambda: line.bounding_box()["height"] < 60, "the handle is of one row")
+    grip.focus()
+    grip.press("End")
+    page.wait_for_url(re.compile(r"budget=.*7\.weight%3A0\.999"))
+    page.wait_for_function(f"() => {trace('allocation', 'accuracy')}?.x[0] < 0.9", timeout=60_000)
+    page.get_by_role("button", name="Fill from the scan").click()
+    page.wait_for_url(lambda url: "7.weight%3A0.999" not in url and "budget=" in url)
+    shot(page, "prune-layers")
     page.get_by_role("link", name="Runs").click()
     page.get_by_role("link", name="Prune").click()
-    shown(page, page.get_by_role("button", name="Table (CSV)"))  # charts are drawn where they are seen
+    page.get_by_role("tab", name="Layers").wait_for()
+    shown(page, page.locator(".st-key-prune-sensitivity-csv button"))  # charts are drawn where they are seen
     page.wait_for_function(f"() => {measured}.length === 32", timeout=60_000)
+
+
+def test_what_was_forgotten_shows_as_images_and_follows_the_slider(visit: Any, shot: Any) -> None:
+    page = visit(f"{DENSE}&sparsity=0.9", theme="dark", height=1300)
+    ready(page)
+    page.get_by_role("tab", name="Forgotten").click()
+    page.wait_for_url("**/prune?*show=forgotten*")
+    pictures = page.locator(".lab-gallery img")
+    pictures.first.wait_for()
+    assert pictures.first.evaluate("(i) => i.decode().then(() => i.naturalWidth)") == 8, "the browser reads it"
+    many = int(re.search(r"(\d+) predictions became wrong", page.locator(".stMain").inner_text())[1])
+    slider(page, "sparsity").focus()
+    slider(page, "sparsity").press("PageUp")
+    says(page, "(99.")
+    more = re.compile(r"(\d+) predictions became wrong")
+    until(page, lambda: int(more.search(page.locator(".stMain").inner_text())[1]) > many, "more is forgotten")
+    for width in (390, 1280):
+        page.set_viewport_size({"width": width, "height": 1300})
+        fits(page)
+        shot(page, f"prune-forgotten-dark-{width}")
+    page.get_by_role("tab", name="Masks").click()
+    page.wait_for_function(f"() => {trace('dots', 'removed')}?.x.length > 100")
+    page.get_by_role("tab", name="Criteria").click()
+    page.get_by_text("No more in common than two random masks").wait_for()
+    page.wait_for_function(f"() => {trace('criteria', 'LAMP')}?.x.length >= 14", timeout=60_000)
+    shot(page, "prune-criteria-dark")
