@@ -39,8 +39,7 @@ def _css(theme: Theme) -> str:
     colours = palette(theme)
     shades = {name: str(getattr(colours, name)) for name in (*IDEAS, "bad", "good", "surface", "ink")}
     shades["edge"] = colours.axis
-    ideas += f":root {{ {' '.join(f'--lab-{n}: {c};' for n, c in shades.items())} }}
-"
+    ideas += f":root {{ {' '.join(f'--lab-{n}: {c};' for n, c in shades.items())} }}\n"
     return f"<style>\n{(ASSETS / 'lab.css').read_text(encoding='utf-8')}\n{ideas}</style>"
 
 
