@@ -37,9 +37,11 @@ def current() -> Theme:
 def _css(theme: Theme) -> str:
     ideas = "".join(f".{idea} {{ --lab-idea: {palette(theme).idea(idea)}; }}\n" for idea in IDEAS)
     colours = palette(theme)
-    shades = {name: str(getattr(colours, name)) for name in (*IDEAS, "bad", "good", "surface", "ink")}
+    shades = {name: str(getattr(colours, name)) for name in (*IDEAS, "bad", "good", "surface", "ink", "muted")}
     shades["edge"] = colours.axis
     ideas += f":root {{ {' '.join(f'--lab-{n}: {c};' for n, c in shades.items())} }}\n"
+    if theme == "dark":  # its primary colour is light, so that it is seen on the page; white on it would not be read
+        ideas += f'[data-testid^="stBaseButton-primary"] {{ color: {colours.background}; }}\n'
     return f"<style>\n{(ASSETS / 'lab.css').read_text(encoding='utf-8')}\n{ideas}</style>"
 
 
