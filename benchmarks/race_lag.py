@@ -1,4 +1,4 @@
-"""The default race: how long four lanes take, and worker's step -> seen in the browser, for every step of every lane."""
+"""The default race: how long four lanes take, and worker's step -> seen in the browser, for every step of each lane."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from prune_ui.race_form import race_form as form_of
 from prune_ui.race_state import PACES, RaceView
 from prune_ui.train_status import LOOKS
 
-TICK_S = 0.5
+TICK_S = 0.4  # with four lanes on it the page has to be no later than a second behind the worker
 YOUNG_TICK_S = 0.2  # until the first point: somebody has just clicked and waits for it
 YOUNG_S = 8.0
 REPEATS_TICK_S = 1.0
