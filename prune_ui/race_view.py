@@ -67,7 +67,7 @@ def _picture(tick: float | None) -> None:
 def _controls(form: Form[Experiment], view: RaceView | None) -> None:
     steered = view is not None and view.active and view.mine
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="race_buttons"):
-        race_form.presets(form, view)
+        race_form.presets(form)
         if view is not None and steered:
             _steering(view)
         else:
