@@ -92,7 +92,7 @@ def preset_of(experiment: Experiment | None) -> str:
     return OWN
 
 
-def presets(form: Form[Experiment], view: RaceView | None) -> None:
+def presets(form: Form[Experiment]) -> None:
     """The menu of presets; another one takes the page back to before its race."""
     labels = {preset.name: preset.label for preset in RACE_PRESETS} | {OWN: "Own settings"}
     now, key = preset_of(form.value), "race/preset"

@@ -16,7 +16,7 @@ from prune_core.errors import LabError, RunNotFoundError, StoreUnavailableError
 from prune_core.events import InterventionField
 from prune_core.experiment import Experiment
 from prune_core.tracking import SAMPLE_RACE, Races
-from prune_core.training import LANES, LaneName
+from prune_core.training import LaneName
 from prune_core.training.lockstep import fields_of
 from prune_ui import session
 from prune_ui.forms import Form
@@ -271,6 +271,3 @@ def wanted(view: RaceView) -> dict[InterventionField, float]:
     }
     ASKED.set({view.id: asked})
     return {**values, **{field: value for field, (value, _) in asked.items()}}
-
-
-__all__ = ["LANES", "RaceView"]

@@ -17,7 +17,7 @@ from prune_ui.race_state import PACES, RaceView
 from prune_ui.train_status import LOOKS
 from prune_ui.train_view import AWAY_TICK_S
 
-TICK_S = 0.5
+TICK_S = 0.4  # with four lanes on it the page has to be no later than a second behind the worker
 YOUNG_TICK_S = 0.2  # until the first point: somebody has just clicked and waits for it
 YOUNG_S = 8.0
 REPEATS_TICK_S = 1.0
@@ -68,7 +68,7 @@ def _picture(tick: float | None) -> None:
 def _controls(form: Form[Experiment], view: RaceView | None) -> None:
     steered = view is not None and view.active and view.mine
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="race_buttons"):
-        race_form.presets(form, view)
+        race_form.presets(form)
         if view is not None and steered:
             _steering(view)
         else:

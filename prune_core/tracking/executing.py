@@ -5,6 +5,7 @@ A run alone and a lane of a race are the same Execution; a race has several, adv
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -20,7 +21,7 @@ from prune_core.tracking.costs import Costs, cost_of
 from prune_core.tracking.home import checkpoint_path
 from prune_core.tracking.listening import Listener, Listening
 from prune_core.tracking.recorder import Recorder, rows_of
-from prune_core.tracking.records import SWEEP, RunRecord
+from prune_core.tracking.records import SWEEP, RunRecord, race_of
 from prune_core.tracking.store import Store, new_token
 from prune_core.training import Control, load_checkpoint
 from prune_core.training.branching import branch_
@@ -63,12 +64,17 @@ def execute_race(store: Store, race_id: str, run_ids: Sequence[str], worker: str
             own = LaneControl(control)
             one = Execution(store, run_id, token, own, lanes=len(run_ids))
             claimed.append((one, Lane(run_id, one.events(), own)))
-    for one, lane in claimed:  # each takes a moment to read what it is: by now all are claimed, so none looks lost
-        lane.takes = fields_of(store.run(one.run_id).experiment)
+    for one, lane in claimed:
+        with contextlib.suppress(LabError):  # one that cannot be read here says so itself when it begins
+            lane.takes = fields_of(store.run(one.run_id).experiment)
     trouble = lambda error: log.warning("Race %s could not listen: %s", race_id, error)  # noqa: E731
-    with Listening(Listener(store, race_id, control), trouble):
-        for _ in lockstep([lane for _, lane in claimed], control):
-            pass
+    try:
+        with Listening(Listener(store, race_id, control), trouble):
+            for _ in lockstep([lane for _, lane in claimed], control):
+                pass
+    finally:
+        for one, _ in claimed:
+            one.abandon()
     return outcomes | {one.run_id: one.outcome for one, _ in claimed}
 
 
@@ -76,7 +82,7 @@ class Execution:
     """A claimed run in this process, one of ``lanes`` that share it; ``outcome`` is known when its events are over."""
 
     def __init__(self, store: Store, run_id: str, token: str, control: Control, lanes: int = 1) -> None:
-        self.run_id, self.outcome = run_id, "failed"
+        self.run_id, self.outcome = run_id, ""
         self._store, self._token, self._control, self._lanes = store, token, control, lanes
         self._recorder = Recorder(store, run_id, token, control)
         self._recorder.start()
@@ -90,7 +96,7 @@ class Execution:
             record = store.run(run_id)
             state = _state_of(store, record, self._token)
             recorder.follow(state, unwatched=(record.parent or "").startswith(SWEEP))
-            costs = Costs(state) if self._lanes > 1 else None
+            costs = Costs(state) if race_of(record.parent) else None
             for event in events(state, self._control, checkpoint_path(run_id)):
                 recorder.note(event)
                 if costs is not None and (found := costs.after(event)):
@@ -110,8 +116,16 @@ class Execution:
             log.exception("Run %s failed", run_id)
             reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         finally:
-            written = recorder.finish(status, reason, summary)
-            self.outcome = status if written else recorder.lost or status
+            self._finish(status, reason, summary)
+
+    def abandon(self) -> None:
+        """End it where it never began; nothing where its events are over."""
+        if not self.outcome:
+            self._finish("stopped", "its race was ended", {})
+
+    def _finish(self, status: Status, reason: str, summary: dict[str, Any]) -> None:
+        written = self._recorder.finish(status, reason, summary)
+        self.outcome = status if written else self._recorder.lost or status
 
 
 def _state_of(store: Store, record: RunRecord, token: str) -> RunState:

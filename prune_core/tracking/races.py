@@ -70,6 +70,8 @@ class Races:
                 raise RunNotFoundError(f"There is no race {race!r} in this store.")
             if all(row.status in ENDED for row in rows):
                 raise StoreError(f"Race {race} cannot be told to {command}: all its lanes have ended.")
+            # held, so that the ids of what it is told come in the order in which listeners can see them
+            self.store._run(connection, rows[0].id, hold=True)
             return writing.tell(connection, race, command, value, sender)
 
     def requeue(self, race: str) -> list[str]:

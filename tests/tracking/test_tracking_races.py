@@ -137,6 +137,21 @@ def test_one_lane_that_fails_takes_no_other_with_it(store: Store, monkeypatch: p
     assert "no luck" in store.run(lanes["pruning"]).reason
 
 
+def test_a_race_that_is_broken_off_leaves_no_lane_at_work(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    from prune_core.tracking import executing
+
+    def interrupted(*_: object) -> Iterator[object]:
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr(executing, "lockstep", interrupted)
+    race = Races(store).create(both())
+    lanes = Races(store).lanes(race)
+    with pytest.raises(KeyboardInterrupt):
+        execute_race(store, race, list(lanes.values()))
+    assert {(store.run(i).status, store.run(i).reason) for i in lanes.values()} == {("stopped", "its race was ended")}
+
+
 def test_the_sample_race_is_the_default_one_and_whole(store: Store) -> None:
     lanes = Races(store).lanes(SAMPLE_RACE)
     assert list(lanes) == list(LANES)

@@ -131,6 +131,7 @@ def test_pause_step_speed_and_reset_reach_the_race(page: AppTest) -> None:
     race, store = shown(page), session.store()
     for run_id in Races(store).lanes(race).values():
         store.claim(run_id, "t", "w")
+    race_state.view_of(race, now=True)  # as the feed's thread does a moment later
     page.run()
     page.segmented_control(key="race/pace/widget").set_value("slow").run()
     page.button(key="race/pause").click().run()

@@ -31,6 +31,7 @@ def test_a_newcomer_sees_a_finished_race(visit: Any, shot: Any, theme: str, widt
     page = visit(theme=theme, width=width)
     playwright.expect(page.locator(".lab-lane")).to_have_count(4)
     playwright.expect(page.locator(".lab-lesson")).to_contain_text("removed 0 of 13")
+    button(page, "Race").wait_for()
     fits(page)
     shot(page, f"race-first-{theme}-{width}")
 

@@ -169,7 +169,7 @@ def test_a_run_that_diverges_is_a_result(visit: Any, shot: Any) -> None:
 
 
 def test_a_mistake_is_a_sentence_and_keeps_what_was_typed(visit: Any) -> None:
-    page = visit("/")
+    page = visit("/train")
     ready(page)
     field = page.get_by_role("textbox", name=re.compile("Threshold.*exactly"))
     field.fill("-1")
