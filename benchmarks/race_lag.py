@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 """The default race: how long four lanes take, and worker's step -> seen in the browser, for each step of each lane."""
-=======
-"""The default race: how long four lanes take, and worker's step -> seen in the browser, for every step of each lane."""
->>>>>>> race
 
 from __future__ import annotations
 
