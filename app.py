@@ -15,6 +15,7 @@ page = st.navigation(
             st.Page("pages/prune.py", title="Prune", icon=":material/compress:"),
             st.Page("pages/trade_offs.py", title="Trade-offs", icon=":material/scatter_plot:"),
         ],
+        "Learn": [st.Page("pages/lessons.py", title="Lessons", icon=":material/school:")],
         "Look back": [st.Page("pages/runs.py", title="Runs", icon=":material/table_rows:")],
         "Look up": [st.Page("pages/methods.py", title="Methods", icon=":material/menu_book:")],
     },

@@ -72,8 +72,9 @@ def lab() -> Lab:
 
 def warm() -> None:
     """Open the store, attach the engine, read the samples: what the first visitor would otherwise wait for."""
-    from prune_ui import cache, tradeoffs_charts, tradeoffs_read
+    from prune_ui import cache, lessons_state, tradeoffs_charts, tradeoffs_read
 
+    lessons_state.warm()
     cache.samples()
     with contextlib.suppress(LabError):  # a library that finds knees takes seconds to import
         tradeoffs_charts.warm(tradeoffs_read.sample())

@@ -16,8 +16,10 @@ BACK = """<script>
 if (!window.labBack) {
   window.labBack = true;
   const push = history.pushState.bind(history);
+  // a lesson is a page of its own: Back leads from it to the list
+  const place = (url) => url.pathname + "?" + (url.searchParams.get("lesson") ?? "");
   history.pushState = (state, title, url) =>
-    new URL(url ?? location.href, location.href).pathname === location.pathname
+    place(new URL(url ?? location.href, location.href)) === place(new URL(location.href))
       ? history.replaceState(state, title, url)
       : push(state, title, url);
 }

@@ -1,7 +1,7 @@
-"""Executions of lessons: queued, shared by all who ask for the same, cached, and cancelled when nobody waits any more.
+"""Executions of lessons: queued, shared by all who ask for the same, cached, cancelled when nobody waits any more.
 
-Pages ask from any thread; the kernels live in one asyncio loop in a thread of its own. A page reads ``Execution.now``, a
-snapshot that is replaced and never changed.
+Pages ask from any thread; the kernels live in one asyncio loop in a thread of its own. A page reads ``Execution.now``,
+a snapshot that is replaced and never changed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A small pool of kernels that are ready before anybody asks, each used once.
 
-All of it runs in one asyncio loop (``prune_core.lessons.executing`` has one in a thread). The processes are forked from a
-nursery, which ends with this process however that ends; where nothing can be forked they start one by one.
+All of it runs in one asyncio loop (``prune_core.lessons.executing`` has one in a thread). The processes are forked
+from a nursery, which ends with this process however that ends; where nothing can be forked they start one by one.
 """
 
 from __future__ import annotations

@@ -86,9 +86,11 @@ def _cells(notebook: nbformat.NotebookNode) -> list[Finding]:
     parameters = 0
     for number, cell in enumerate(notebook.cells, 1):
         tags = [str(t) for t in cell.metadata.get("tags", [])]
-        for tag in tags:
-            if tag in NEAR:
-                found.append(Finding(number, f"The tag {tag!r} means nothing; did you mean {NEAR[tag]!r}?"))
+        found += [
+            Finding(number, f"The tag {tag!r} means nothing; did you mean {NEAR[tag]!r}?")
+            for tag in tags
+            if tag in NEAR
+        ]
         if cell.cell_type == "code":
             if cell.get("outputs") or cell.get("execution_count"):
                 found.append(Finding(number, "Outputs must not be stored; clear them before saving."))
@@ -135,9 +137,11 @@ def _exercises(notebook: nbformat.NotebookNode) -> list[Finding]:
                     Finding(number, f"The exercise {exercise.id} has no check: tag the cell after it `check`.")
                 )
                 continue
-            for name in (f"answer_{exercise.id}", f"why_{exercise.id}"):
-                if name not in after.source:
-                    found.append(Finding(number + 1, f"The check of {exercise.id} must define {name}."))
+            found += [
+                Finding(number + 1, f"The check of {exercise.id} must define {name}.")
+                for name in (f"answer_{exercise.id}", f"why_{exercise.id}")
+                if name not in after.source
+            ]
         if cell.cell_type == "code" and "check" in tags:
             before = cells[number - 2] if number > 1 else None
             if before is None or "exercise" not in before.metadata.get("tags", []):

@@ -5,8 +5,8 @@
     strategy: str = "value"    # Strategy {value, norm}: how the gradient is limited
     pruned: bool = False       # Prune as well: removes weights while it trains
 
-A comment is a label, then bounds or choices, a unit in parentheses, and after a colon what it means; all but the label may
-be left out. The cell is read and never run, and papermill reads it as well.
+A comment is a label, then bounds or choices, a unit in parentheses, and after a colon what it means; all but the label
+may be left out. The cell is read here and not run, and papermill reads it as well.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Parameter(Settings):
         return f"from {self.low:g} to {self.high:g}" if self.low is not None else ""
 
     def check(self, value: Any) -> Value:
-        """``value`` as the notebook gets it. Raises ConfigError naming the parameter, what is allowed, and the value."""
+        """``value`` as the notebook gets it. Raises ConfigError naming the parameter, what is allowed, the value."""
         held = self._cast(value)
         if held is None or (self.choices and held not in self.choices) or not self._within(held):
             what = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a text"}[self.kind]

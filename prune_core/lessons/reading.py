@@ -158,7 +158,7 @@ def _order(value: Any, stem: str) -> float:
 
 
 class Folder:
-    """The lessons of one folder. Files are read again when they change, and new ones are found: no restart is needed."""
+    """The lessons of one folder. Files that change are read again and new ones are found, without a restart."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
