@@ -68,7 +68,7 @@ def _code_cell(lesson: Lesson, cell: Cell, view: state.View, running: bool) -> N
 
 
 def _fold(cell: Cell) -> str:
-    return "The values above, as code" if cell.role == "parameters" else "Code"
+    return "The parameters as code" if cell.role == "parameters" else "Code"
 
 
 def _dim(stale: frozenset[int]) -> None:

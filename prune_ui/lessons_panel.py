@@ -1,4 +1,4 @@
-"""The panel beside a lesson: widgets for its parameters, how far the execution is, and what can be taken away."""
+"""The panel beside a lesson: widgets for its parameters, and how far the execution is; above it what can be taken."""
 
 from __future__ import annotations
 
@@ -21,12 +21,16 @@ def widgets(lesson: Lesson) -> None:
     chosen = state.values(lesson)
     for parameter in lesson.parameters:
         _widget(lesson, parameter, chosen[parameter.name])
+    st.button(
+        "Reset", key="lessons/reset", on_click=state.reset, args=(lesson,), icon=":material/undo:", type="tertiary",
+        disabled=not state.changes(lesson), help="Back to the lesson's own values.",
+    )  # fmt: skip
 
 
 def progress(lesson: Lesson, view: state.View) -> None:
     """How far the execution is, in a place that is always as high: nothing jumps when it begins and ends."""
     now = view.now
-    with st.container(key="lesson_progress", horizontal=True, vertical_alignment="center", gap="small"):
+    with st.container(key="lesson_progress", horizontal=True, vertical_alignment="center", gap="small", wrap=False):
         if view.waiting:
             st.progress(now.done / max(now.total, 1), text=_how_far(view))
             st.button(
@@ -37,28 +41,28 @@ def progress(lesson: Lesson, view: state.View) -> None:
             st.caption("Stopped. The outputs are of the values before.")
             st.button("Execute", key="lessons/again", on_click=state.again, icon=":material/play_arrow:")
         elif now.state == "failed":
-            st.caption(":red[:material/error: Stopped by an error, see there.]")
+            st.caption(":red[:material/error: An error stopped it; see the cell.]")
             if now.trouble is not None and not now.trouble.lasting:
                 st.button("Try again", key="lessons/again", on_click=state.again, icon=":material/refresh:")
         else:
-            st.caption(f":material/check: Executed in {number_label(max(now.seconds, 0.1))} s, all cells.")
+            st.caption(f":material/check: All cells executed in {max(now.seconds, 0.1):.1f} s.")
 
 
-def below(lesson: Lesson) -> None:
-    """Reset, code, and the notebook to take away."""
-    changed = state.changes(lesson)
-    if lesson.parameters:
+def tools(lesson: Lesson) -> None:
+    """Back to the list, the code, and the notebook to take away."""
+    with st.container(key="lesson_tools", horizontal=True, vertical_alignment="center", gap="medium"):
         st.button(
-            "Back to the lesson's own values", key="lessons/reset", on_click=state.reset, args=(lesson,),
-            icon=":material/undo:", type="tertiary", disabled=not changed,
+            "All lessons", key="lessons/back", on_click=state.open_lesson, args=("",), icon=":material/arrow_back:",
+            type="tertiary",
         )  # fmt: skip
-    state.CODE.set(state.CODE.get())  # a widget's value is forgotten when the visitor looks at another page
-    st.toggle("Show the code", key=state.CODE.name, help="Otherwise it stands behind a fold at each cell.")
-    st.download_button(
-        "Open in Jupyter", lambda: as_file(lesson, state.values(lesson)), f"{lesson.slug}.ipynb",
-        "application/x-ipynb+json", key="lessons/notebook", icon=":material/book:", on_click="ignore",
-        help="This lesson as a notebook with your values in it; it gives the same numbers.", width="stretch",
-    )  # fmt: skip
+        st.space("stretch")
+        state.CODE.set(state.CODE.get())  # a widget's value is forgotten when the visitor looks at another page
+        st.toggle("Show the code", key=state.CODE.name, help="Otherwise it stands behind a fold at each cell.")
+        st.download_button(
+            "Open in Jupyter", lambda: as_file(lesson, state.values(lesson)), f"{lesson.slug}.ipynb",
+            "application/x-ipynb+json", key="lessons/notebook", icon=":material/book:", on_click="ignore",
+            help="This lesson as a notebook with your values in it; it gives the same numbers.",
+        )  # fmt: skip
 
 
 def _how_far(view: state.View) -> str:
@@ -70,7 +74,7 @@ def _how_far(view: state.View) -> str:
 
 def _widget(lesson: Lesson, p: Parameter, value: Value) -> None:
     key = f"lessons/{lesson.slug}/{p.name}"
-    label = f"{plain(p.label)} ({plain(p.unit)})" if p.unit else plain(p.label)
+    label = plain(f"{p.label} ({p.unit})" if p.unit and p.unit != p.label.lower() else p.label)
     more: dict[str, Any] = {"key": key, "help": _help(p), "on_change": _moved, "args": (lesson, p, key)}
     if p.kind == "bool":
         _show(key, value)

@@ -48,7 +48,7 @@ def _list() -> None:
     state.leave()
     state.keep_link(None)
     st.title("Lessons", anchor=False)
-    st.caption("Notebooks you can turn the knobs of. What you change is executed on this server, and only you see it.")
+    st.caption("Notebooks with sliders: change a value, and everything below is computed anew, for you alone.")
     _said()
     found = folder().all()
     lessons = [item for item in found if isinstance(item, Lesson)]
@@ -90,20 +90,18 @@ def _lesson(slug: str, waiting: bool) -> None:
     lesson = _chosen()
     if lesson is None:  # its file went, or broke, a moment ago
         session.rerun()
-    st.button(
-        "All lessons", key="lessons/back", on_click=state.open_lesson, args=("",), icon=":material/arrow_back:",
-        type="tertiary",
-    )  # fmt: skip
+    lessons_panel.tools(lesson)
     st.title(plain(lesson.title), anchor=False)
     _said()
-    text, side = st.columns([2.4, 1], gap="large")
+    text, side = st.columns([2.1, 1], gap="large")
     with side, st.container(key="lesson_panel", border=True):
+        bar = st.container()
         if lesson.parameters:
-            st.markdown("**Try it**")
-            lessons_panel.widgets(lesson)
+            with st.expander("Try other values", expanded=True, type="compact", key="lesson_values"):
+                lessons_panel.widgets(lesson)
         view = state.look(lesson)
-        lessons_panel.progress(lesson, view)
-        lessons_panel.below(lesson)
+        with bar:
+            lessons_panel.progress(lesson, view)
         right, questions = lessons_exercises.score(lesson, view)
         if questions:
             st.caption(f":material/quiz: {right} of {questions} questions answered rightly.")

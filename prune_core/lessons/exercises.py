@@ -1,8 +1,8 @@
 """Exercises: a question in a markdown cell, and a ``check`` cell whose code works out what is right.
 
-The fenced block ``lab`` in the question is YAML: ``id``, ``kind`` (choice, number or prediction), ``options``, ``unit``,
-``low``, ``high``, ``hint``. The check cell defines ``answer_<id>`` and ``why_<id>``. A visitor's answer is compared here,
-with what the notebook found: it is a value, and never code.
+The fenced block ``lab`` in the question is YAML: ``id``, ``kind`` (choice, number or prediction), ``options``,
+``unit``, ``low``, ``high``, ``hint``. The check cell defines ``answer_<id>`` and ``why_<id>``. A visitor's answer is
+compared here, with what the notebook found: it is a value, and never code.
 """
 
 from __future__ import annotations

@@ -9,13 +9,17 @@ from typing import Any
 
 import pandas as pd
 
+from prune_core.figures import template
+from prune_core.figures.template import templates
+
 TABLE = "application/vnd.prune-lab.table+json"
 ANSWER = "application/vnd.prune-lab.answer+json"
 MOST_ROWS = 2000  # of one table; a page shows no more
 
 
 def install(shell: Any) -> None:
-    """Give an IPython shell's tables a form that a page can sort; what notebooks show stays beside it."""
+    """Give an IPython shell's tables a form that a page can sort, and all figures the lab's template."""
+    templates.default = template("light")
     bundles = shell.display_formatter.mimebundle_formatter
     bundles.for_type(pd.DataFrame, _table)
     bundles.for_type(pd.Series, lambda series, **_: _table(series.to_frame()))

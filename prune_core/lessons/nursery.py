@@ -2,8 +2,8 @@
 
     python -P nursery.py      (started by ``prune_core.lessons.kernels``, which talks to it by lines of JSON)
 
-A kernel is a fork and lives for one execution, so that nothing is left of it: no name, no registered method, no state of
-a random generator. When the pipe to the server closes, however that came about, the nursery and all kernels end.
+A kernel is a fork and lives for one execution, so that nothing is left of it: no name, no registered method, no state
+of a random generator. When the pipe to the server closes, however that came about, the nursery and all kernels end.
 Where a process cannot be forked (Windows) or should not be (macOS), a kernel starts anew and pays for the imports.
 """
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from prune_core.figures.template import FONT
 from prune_core.lessons.exercises import Answer
 from prune_core.lessons.inside import ANSWER, TABLE
 
@@ -78,9 +79,12 @@ def _light(data: Mapping[str, Any]) -> Output | None:
     """The richest form that a page can draw."""
     if FIGURE in data:
         figure = {"data": data[FIGURE].get("data", []), "layout": dict(data[FIGURE].get("layout", {}))}
-        meta = figure["layout"].get("meta")
-        if isinstance(meta, Mapping) and meta.get("theme"):
-            figure["layout"].pop("template", None)  # the lab's own: pages have it in both themes
+        layout: dict[str, Any] = figure["layout"]
+        meta = layout.get("meta") if isinstance(layout.get("meta"), Mapping) else {}
+        if _ours(layout.get("template")):
+            # pages have it in both themes, and turn what says which one it was drawn in
+            layout.pop("template", None)
+            layout["meta"] = {"theme": "light", **meta}
         return Output("figure", figure)
     if TABLE in data:
         return Output("table", data[TABLE])
@@ -89,6 +93,14 @@ def _light(data: Mapping[str, Any]) -> Output | None:
             text = data[mime] if isinstance(data[mime], str) else "".join(data[mime])
             return Output(kind, _text(text)[:MOST_TEXT] if kind == "text" else text)
     return None
+
+
+def _ours(look: Any) -> bool:
+    """Whether a figure's template is the lab's."""
+    try:
+        return bool(look["layout"]["font"]["family"] == FONT)
+    except (KeyError, TypeError):
+        return False
 
 
 _KINDS: dict[str, Kind] = {
