@@ -46,22 +46,28 @@ def _widget(lesson: Lesson, exercise: Exercise, given: str | float | None) -> No
     with st.form(f"{key}/form", border=False, clear_on_submit=False):
         if exercise.options:
             place = exercise.options.index(given) if given in exercise.options else None  # type: ignore[arg-type]
-            said = st.radio("Your answer", exercise.options, place, key=key, label_visibility="collapsed")
+            st.radio("Your answer", exercise.options, place, key=key, label_visibility="collapsed")
         else:
             label = f"Your answer ({plain(exercise.unit)})" if exercise.unit else "Your answer"
-            said = st.number_input(
+            st.number_input(
                 label, exercise.low, exercise.high, given if isinstance(given, float) else None,  # type: ignore[arg-type]
                 key=key, format="%g", width=240, placeholder=_span(exercise),
             )  # fmt: skip
-        pressed = st.form_submit_button("Check" if exercise.kind != "prediction" else "That is my prediction")
-    if pressed and said is not None:
-        answers = {
-            **state.GIVEN.get().get(lesson.slug, {}),
-            exercise.id: said if isinstance(said, str) else float(said),
-        }
-        state.GIVEN.set({**state.GIVEN.get(), lesson.slug: answers})
-    elif pressed:
+        pressed = st.form_submit_button(
+            "Check" if exercise.kind != "prediction" else "That is my prediction",
+            on_click=_answer_with, args=(lesson, exercise, key),
+        )  # fmt: skip
+    if pressed and st.session_state.get(key) is None:
         st.caption("Choose an answer first." if exercise.options else "Type a number first.")
+
+
+def _answer_with(lesson: Lesson, exercise: Exercise, key: str) -> None:
+    """Keep what was said; before the page is drawn, so that all of it knows."""
+    said = st.session_state.get(key)
+    if said is not None:
+        answers = dict(state.GIVEN.get().get(lesson.slug, {}))
+        answers[exercise.id] = said if isinstance(said, str) else float(said)
+        state.GIVEN.set({**state.GIVEN.get(), lesson.slug: answers})
 
 
 def _verdict(lesson: Lesson, exercise: Exercise, view: state.View, before: str | float | None) -> None:

@@ -167,8 +167,7 @@ class Executor:
             loop, pool, self._loop = self._loop, self._pool, None
         if loop is not None:
             with contextlib.suppress(Exception):
-                if pool is not None:
-                    asyncio.run_coroutine_threadsafe(pool.close(), loop).result(10)
+                asyncio.run_coroutine_threadsafe(_finish(pool), loop).result(10)
             loop.call_soon_threadsafe(loop.stop)
 
     # --- in the loop --------------------------------------------------------------------------------------------------
@@ -266,6 +265,16 @@ class Executor:
 
     def _bytes(self) -> int:
         return sum(execution.size for execution in self._results.values())
+
+
+async def _finish(pool: Pool | None) -> None:
+    """End the pool, and what of executions still goes on in the loop."""
+    if pool is not None:
+        await pool.close()
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
 
 
 def digest_of(lesson: Lesson, values: Mapping[str, Value]) -> str:

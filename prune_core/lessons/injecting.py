@@ -16,7 +16,11 @@ TAG = "injected-parameters"
 
 def code_of(values: Mapping[str, Value]) -> str:
     """The assignments, as one cell."""
-    return "\n".join(["# Parameters", *(f"{name} = {value!r}" for name, value in values.items())])
+    return "\n".join(["# Parameters", *(f"{name} = {_literal(value)}" for name, value in values.items())])
+
+
+def _literal(value: Value) -> str:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
 
 
 def with_parameters(lesson: Lesson, values: Mapping[str, Value]) -> nbformat.NotebookNode:

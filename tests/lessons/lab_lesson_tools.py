@@ -58,7 +58,8 @@ high: 1
 
 def lesson(path: Path, *cells: Any, **lab: Any) -> Path:
     """Write a notebook: cells as ``(kind, source, *tags)``; ``lab`` stands in its metadata."""
-    notebook = nbformat.v4.new_notebook(metadata={"lab": {"minutes": 10, "order": 1, **lab}})
+    spec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook = nbformat.v4.new_notebook(metadata={"kernelspec": spec, "lab": {"minutes": 10, "order": 1, **lab}})
     for number, (kind, source, *tags) in enumerate(cells):
         make = nbformat.v4.new_markdown_cell if kind == "text" else nbformat.v4.new_code_cell
         notebook.cells.append(make(source, metadata={"tags": list(tags)} if tags else {}, id=f"c{number}"))
