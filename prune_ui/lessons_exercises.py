@@ -45,12 +45,12 @@ def _widget(lesson: Lesson, exercise: Exercise, given: str | float | None) -> No
     key = f"lessons/{lesson.slug}/answer/{exercise.id}"
     with st.form(f"{key}/form", border=False, clear_on_submit=False):
         if exercise.options:
-            place = exercise.options.index(given) if given in exercise.options else None  # type: ignore[arg-type]
+            place = exercise.options.index(given) if given in exercise.options else None
             st.radio("Your answer", exercise.options, place, key=key, label_visibility="collapsed")
         else:
             label = f"Your answer ({plain(exercise.unit)})" if exercise.unit else "Your answer"
             st.number_input(
-                label, exercise.low, exercise.high, given if isinstance(given, float) else None,  # type: ignore[arg-type]
+                label, exercise.low, exercise.high, given if isinstance(given, float) else None,
                 key=key, format="%g", width=240, placeholder=_span(exercise),
             )  # fmt: skip
         pressed = st.form_submit_button(
@@ -90,7 +90,7 @@ def _verdict(lesson: Lesson, exercise: Exercise, view: state.View, before: str |
             text, icon=":material/check:" if verdict.right else ":material/info:"
         )
     elif verdict.right:
-        st.success(f"**Right.** {plain(verdict.sentence)}.{why}", icon=":material/check:")
+        st.success(f"**Right:** {plain(verdict.sentence)}.{why}", icon=":material/check:")
     elif _name(lesson, exercise) in state.REVEALED.get():
         st.info(f"The answer is **{plain(verdict.sentence)}**.{why}", icon=":material/info:")
     else:

@@ -87,7 +87,8 @@ def _widget(lesson: Lesson, p: Parameter, value: Value) -> None:
             st.selectbox(label, p.choices, p.choices.index(str(value)), **more)
     elif p.low is None or p.high is None:
         _show(key, value)
-        st.number_input(label, value=value, step=1 if p.kind == "int" else None, **more)
+        number: Any = value
+        st.number_input(label, value=number, step=1 if p.kind == "int" else None, **more)
     elif p.log:
         options = stops(p, float(value))
         nearest = min(options, key=lambda o: abs(math.log(o / float(value))))

@@ -44,7 +44,8 @@ class PoolSettings(Settings):
     def of_environment(cls) -> PoolSettings:
         """From PRUNE_LAB_KERNELS, PRUNE_LAB_KERNEL_MB and PRUNE_LAB_LESSON_SECONDS, where they are set."""
         names = {"kernels": "KERNELS", "memory": "KERNEL_MB", "seconds": "LESSON_SECONDS"}
-        return cls(**{k: v for k, n in names.items() if (v := os.environ.get(f"PRUNE_LAB_{n}"))})
+        given: dict[str, Any] = {k: v for k, n in names.items() if (v := os.environ.get(f"PRUNE_LAB_{n}"))}
+        return cls(**given)
 
 
 class Kernel:
@@ -191,7 +192,7 @@ class Pool:
         folder.mkdir()
         kernel = self._kernels[name] = Kernel(name, folder)
         try:
-            address = {"transport": "ipc", "ip": str(folder / "s")} if os.name != "nt" else {}
+            address: dict[str, Any] = {"transport": "ipc", "ip": str(folder / "s")} if os.name != "nt" else {}
             key = os.urandom(32).hex().encode()
             connection, _ = write_connection_file(str(folder / "c.json"), key=key, **address)
             kernel.pid = await (self._forked(name, connection) if self.forks else self._spawned(kernel, connection))

@@ -80,11 +80,11 @@ def _light(data: Mapping[str, Any]) -> Output | None:
     if FIGURE in data:
         figure = {"data": data[FIGURE].get("data", []), "layout": dict(data[FIGURE].get("layout", {}))}
         layout: dict[str, Any] = figure["layout"]
-        meta = layout.get("meta") if isinstance(layout.get("meta"), Mapping) else {}
+        meta = layout.get("meta")
         if _ours(layout.get("template")):
             # pages have it in both themes, and turn what says which one it was drawn in
             layout.pop("template", None)
-            layout["meta"] = {"theme": "light", **meta}
+            layout["meta"] = {"theme": "light", **(meta if isinstance(meta, Mapping) else {})}
         return Output("figure", figure)
     if TABLE in data:
         return Output("table", data[TABLE])

@@ -157,7 +157,7 @@ def _parameter(node: ast.stmt, comments: dict[int, str]) -> Parameter:
     if name in RESERVED or name.startswith("_"):
         raise _wrong(node, name, "this name is taken: a link needs it; choose another")
     try:
-        default = ast.literal_eval(node.value)
+        default: Any = ast.literal_eval(node.value)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         raise _wrong(node, name, f"the default must be a plain value, got `{ast.unparse(node.value)}`") from None
     if type(default) is not KINDS[kind] and not (kind == "float" and type(default) is int):
@@ -171,7 +171,11 @@ def _parameter(node: ast.stmt, comments: dict[int, str]) -> Parameter:
             node, name,
             f"the comment must be `Label [low .. high] (unit): help` or `Label {{a, b}}: help`, got {comment!r}",
         )  # fmt: skip
-    given = {"label": match["label"], "unit": (match["unit"] or "").strip(), "help": (match["help"] or "").strip()}
+    given: dict[str, Any] = {
+        "label": match["label"],
+        "unit": (match["unit"] or "").strip(),
+        "help": (match["help"] or "").strip(),
+    }
     if match["choices"] is not None:
         given |= _choices(node, name, kind, match["choices"])
     elif kind == "str":

@@ -103,7 +103,7 @@ def read_notebook(path: Path) -> nbformat.NotebookNode:
     try:
         if path.stat().st_size > MOST_BYTES:
             raise ConfigError(f"{path.name} is larger than {MOST_BYTES / 1e6:g} MB; store it without outputs.")
-        notebook = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
+        notebook: nbformat.NotebookNode = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
         nbformat.validate(notebook)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path.name} cannot be read: {error}.") from None

@@ -62,7 +62,8 @@ def _cell(lesson: Lesson, cell: Cell) -> nbformat.NotebookNode:
     source = cell.source
     if cell.role == "check" and (id := exercise_of(lesson, cell)):
         source += f"\n__import__('prune_core.lessons.inside', fromlist=['answer']).answer({id!r}, globals())"
-    return nbformat.v4.new_code_cell(source, metadata={"tags": list(cell.tags)})
+    made: nbformat.NotebookNode = nbformat.v4.new_code_cell(source, metadata={"tags": list(cell.tags)})
+    return made
 
 
 async def _run_cell(

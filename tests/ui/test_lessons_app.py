@@ -239,7 +239,7 @@ def test_answers_are_compared_with_what_was_measured(kernels: Kernels) -> None:
     assert "answer_what" in " ".join(c.value for c in page.code)
     page.radio[0].set_value("the update")
     next(b for b in page.button if b.label == "Check").click().run()
-    assert "**Right.** the update." in said(page)
+    assert "**Right:** the update." in said(page)
     page.number_input[0].set_value(0.2)
     [b for b in page.button if b.label == "Check"][1].click().run()
     assert "0.1 to 0.5" in said(page)

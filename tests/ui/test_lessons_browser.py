@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lab_browser_tools import drawn, fits
+from lab_browser_tools import drawn, fits, shown
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lessons"))
 from lab_lesson_tools import clipping_lesson
@@ -64,7 +64,8 @@ def test_a_dropped_lesson_answers_to_its_slider_and_asks(visit: Any, lessons: Pa
 def test_a_lesson_on_a_phone_in_the_dark(visit: Any, lessons: Path, shot: Any) -> None:
     page = visit("/lessons?lesson=02_clipping&way=norm", theme="dark", width=390)
     page.get_by_text("All cells executed").wait_for()
-    drawn(page, 0)
+    shown(page, page.locator(".lab-chart"))
+    drawn(page)
     fits(page)
     shot(page, "lessons-dark-390")
     # the panel stays in reach at the end of the page
