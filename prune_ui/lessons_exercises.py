@@ -16,9 +16,8 @@ def show(lesson: Lesson, exercise: Exercise, view: state.View) -> None:
     with st.container(border=True, key=f"lesson_exercise_{exercise.id}"):
         st.caption(f":material/help: {MARKS[exercise.kind]}")
         st.markdown(exercise.question)
-        given = _answered(lesson, exercise)
-        _widget(lesson, exercise, given)
-        _verdict(lesson, exercise, view, given)
+        _widget(lesson, exercise, _answered(lesson, exercise))
+        _verdict(lesson, exercise, view)
 
 
 def show_check(lesson: Lesson, cell: Cell, view: state.View) -> None:
@@ -70,7 +69,7 @@ def _answer_with(lesson: Lesson, exercise: Exercise, key: str) -> None:
         state.GIVEN.set({**state.GIVEN.get(), lesson.slug: answers})
 
 
-def _verdict(lesson: Lesson, exercise: Exercise, view: state.View, before: str | float | None) -> None:
+def _verdict(lesson: Lesson, exercise: Exercise, view: state.View) -> None:
     given = _answered(lesson, exercise)
     if given is None:
         if exercise.hint:

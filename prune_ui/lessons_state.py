@@ -158,6 +158,8 @@ def look(lesson: Lesson) -> View:
     if execution is None:
         kept = _LAST.get().get(lesson.slug, {})
         return View(Now(state="cancelled"), 0, kept, frozenset(kept), stopped=True)
+    if not execution.digest:  # it could not even be asked for
+        return View(execution.now, 0, {}, frozenset())
     now = executor().look(execution, visitor())
     before = _LAST.get().get(lesson.slug, {})
     if now.state == "done":

@@ -44,7 +44,7 @@ ENDED = ("done", "failed", "cancelled")
 
 @dataclass(frozen=True)
 class Now:
-    """How far an execution is. ``ahead`` waits before it; ``cells`` holds what has come, by the cell's index."""
+    """How far an execution is: ``done`` of ``total`` code cells; ``cells`` holds what came, by the cell's index."""
 
     state: State = "queued"
     done: int = 0
@@ -74,15 +74,11 @@ class Execution:
         self.followers: dict[str, float] = {}  # by visitor: when they looked last
         self.kernel: Kernel | None = None
         self.asked = time.monotonic()
+        self.size = 0  # about how many bytes its results take, once it has ended
 
     def wait(self, seconds: float) -> bool:
         """Wait for the end, at most so long; whether it has come."""
         return self.ended.wait(seconds)
-
-    @property
-    def size(self) -> int:
-        """About how many bytes its results take."""
-        return 2000 + sum(shown.size for shown in self.now.cells.values())
 
     def wanted(self) -> bool:
         """Whether somebody still waits for it."""
@@ -100,6 +96,7 @@ class Executor:
         self._results: OrderedDict[str, Execution] = OrderedDict()
         self._going: dict[str, Execution] = {}  # queued and running, in the order of asking
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._bytes = 0
         self._closed = False
         self.executed = 0  # how many were executed, for those who want to know what the cache saves
 
@@ -257,14 +254,13 @@ class Executor:
         self._going.pop(execution.digest, None)
         lasting = now.state == "done" or (now.state == "failed" and now.trouble is not None and now.trouble.lasting)
         if lasting:
+            execution.size = 2000 + sum(shown.size for shown in now.cells.values())
             self._results[execution.digest] = execution
-            while len(self._results) > MOST_RESULTS or (len(self._results) > 1 and self._bytes() > MOST_BYTES):
-                self._results.popitem(last=False)
+            self._bytes += execution.size
+            while len(self._results) > MOST_RESULTS or (len(self._results) > 1 and self._bytes > MOST_BYTES):
+                self._bytes -= self._results.popitem(last=False)[1].size
         execution.followers.clear()
         execution.ended.set()
-
-    def _bytes(self) -> int:
-        return sum(execution.size for execution in self._results.values())
 
 
 async def _finish(pool: Pool | None) -> None:

@@ -172,6 +172,7 @@ def _parameter(node: ast.stmt, comments: dict[int, str]) -> Parameter:
             f"the comment must be `Label [low .. high] (unit): help` or `Label {{a, b}}: help`, got {comment!r}",
         )  # fmt: skip
     given: dict[str, Any] = {
+        "default": default,
         "label": match["label"],
         "unit": (match["unit"] or "").strip(),
         "help": (match["help"] or "").strip(),
@@ -184,7 +185,7 @@ def _parameter(node: ast.stmt, comments: dict[int, str]) -> Parameter:
     if match["bounds"] is not None:
         given |= _bounds(node, name, kind, match["bounds"])
     try:
-        parameter = Parameter(name=name, kind=kind, default=default, **given)
+        parameter = Parameter(name=name, kind=kind, **given)
         parameter.check(default)
     except ConfigError as error:
         raise _wrong(node, name, f"the default is not allowed: {error}".rstrip(".")) from None
