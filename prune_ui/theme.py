@@ -39,6 +39,7 @@ def current() -> Theme:
 def _css(theme: Theme) -> str:
     ideas = "".join(f".{idea} {{ --lab-idea: {palette(theme).idea(idea)}; }}\n" for idea in IDEAS)
     ideas += f":root {{ {' '.join(f'--lab-{idea}: {palette(theme).idea(idea)};' for idea in IDEAS)} }}\n"
+    ideas += f":root {{ --lab-background: {palette(theme).background}; }}\n"
     return f"<style>\n{(ASSETS / 'lab.css').read_text(encoding='utf-8')}\n{ideas}</style>"
 
 

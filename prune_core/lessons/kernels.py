@@ -149,7 +149,7 @@ class Pool:
                 return
             with self._log() as log:
                 self._nursery = await asyncio.create_subprocess_exec(
-                    sys.executable, "-P", "-m", "prune_core.lessons.nursery",
+                    sys.executable, "-P", "-m", "prune_core.lessons.nursery", str(self.folder),
                     stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=self._environment(), cwd=self.folder,
                     start_new_session=True,  # Ctrl+C in the terminal is for the server alone
                 )  # fmt: skip

@@ -1,9 +1,10 @@
 """The process that kernels are forked from: everything heavy is imported once, and a new kernel is there in a blink.
 
-    python -P nursery.py      (started by ``prune_core.lessons.kernels``, which talks to it by lines of JSON)
+    python -m prune_core.lessons.nursery FOLDER      (started by ``kernels``, which talks to it by lines of JSON)
 
 A kernel is a fork and lives for one execution, so that nothing is left of it: no name, no registered method, no state
-of a random generator. When the pipe to the server closes, however that came about, the nursery and all kernels end.
+of a random generator. When the pipe to the server closes, however that came about, the nursery and all kernels end,
+and FOLDER with their sockets is removed.
 Where a process cannot be forked (Windows) or should not be (macOS), a kernel starts anew and pays for the imports.
 """
 
@@ -16,6 +17,7 @@ import importlib
 import json
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -80,6 +82,8 @@ def main() -> None:
     finally:
         for pid in children:
             _end(pid)
+        if len(sys.argv) > 1:
+            shutil.rmtree(sys.argv[1], ignore_errors=True)
 
 
 def _say(**message: Any) -> None:
