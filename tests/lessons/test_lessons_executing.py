@@ -187,6 +187,7 @@ def test_who_does_not_look_any_more_is_not_waited_for(executor: Executor, tmp_pa
     long = read_lesson(code(tmp_path / "long.ipynb", "import time; time.sleep(60)"))
     other = read_lesson(code(tmp_path / "other.ipynb", "import time; time.sleep(61)"))
     busy = [executor.ask(long, {}, "a"), executor.ask(other, {}, "b")]
+    wait_until(lambda: all(e.now.state == "running" for e in busy))
     gone = executor.ask(read_lesson(code(tmp_path / "gone.ipynb", "print('gone')")), {}, "gone")
     background = executor.ask(read_lesson(code(tmp_path / "back.ipynb", "print('back')")), {})
     mine = executor.ask(read_lesson(code(tmp_path / "mine.ipynb", "print('mine')")), {}, "mine")
