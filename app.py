@@ -18,6 +18,7 @@ page = st.navigation(
             st.Page("pages/trade_offs.py", title="Trade-offs", icon=":material/scatter_plot:"),
             st.Page("pages/claims.py", title="Claims", icon=":material/gavel:"),
         ],
+        "Learn": [st.Page("pages/lessons.py", title="Lessons", icon=":material/school:")],
         "Look back": [
             st.Page("pages/runs.py", title="Runs", icon=":material/table_rows:"),
             st.Page("pages/present.py", title="Present", icon=":material/slideshow:"),

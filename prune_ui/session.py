@@ -87,8 +87,9 @@ def lab() -> Lab:
 
 def warm() -> None:
     """Open the store, attach the engine, read the samples: what the first visitor would otherwise wait for."""
-    from prune_ui import cache, clipping_gradient, tradeoffs_charts, tradeoffs_read
+    from prune_ui import cache, clipping_gradient, lessons_state, tradeoffs_charts, tradeoffs_read
 
+    lessons_state.warm()
     cache.samples()
     clipping_gradient.warm()
     with contextlib.suppress(LabError):  # a library that finds knees takes seconds to import

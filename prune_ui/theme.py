@@ -16,8 +16,10 @@ BACK = """<script>
 if (!window.labBack) {
   window.labBack = true;
   const push = history.pushState.bind(history);
+  // a lesson is a page of its own: Back leads from it to the list
+  const place = (url) => url.pathname + "?" + (url.searchParams.get("lesson") ?? "");
   history.pushState = (state, title, url) =>
-    new URL(url ?? location.href, location.href).pathname === location.pathname
+    place(new URL(url ?? location.href, location.href)) === place(new URL(location.href))
       ? history.replaceState(state, title, url)
       : push(state, title, url);
 }
@@ -37,8 +39,8 @@ def current() -> Theme:
 def _css(theme: Theme) -> str:
     ideas = "".join(f".{idea} {{ --lab-idea: {palette(theme).idea(idea)}; }}\n" for idea in IDEAS)
     colours = palette(theme)
-    shades = {name: str(getattr(colours, name)) for name in (*IDEAS, "bad", "good", "surface", "ink", "muted")}
-    shades["edge"] = colours.axis
+    named = (*IDEAS, "bad", "good", "surface", "background", "ink", "muted")
+    shades = {name: str(getattr(colours, name)) for name in named} | {"edge": colours.axis}
     ideas += f":root {{ {' '.join(f'--lab-{n}: {c};' for n, c in shades.items())} }}\n"
     if theme == "dark":  # its primary colour is light, so that it is seen on the page; white on it would not be read
         ideas += f'[data-testid^="stBaseButton-primary"] {{ color: {colours.background}; }}\n'

@@ -24,7 +24,13 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("prune_core", "prune_ui")
 FAMILIES = (DataSource, ModelSource, ClipStrategy, Criterion, Schedule, Regrowth)
 # where an import is called otherwise than its package
-PACKAGE_OF = {"xdist": "pytest-xdist", "yaml": "pyyaml", "sklearn": "scikit-learn", "importlinter": "import-linter"}
+PACKAGE_OF = {
+    "xdist": "pytest-xdist",
+    "yaml": "pyyaml",
+    "sklearn": "scikit-learn",
+    "importlinter": "import-linter",
+    "zmq": "pyzmq",
+}
 # put together, so that this file itself does not hold them
 FORBIDDEN = {
     "a path of one machine": re.compile("|".join(["/" + "work/", "/" + "root/", "/" + "tmp/lab", "/" + r"home/\w+/"])),

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from prune_core.cli import claim, lists, records, sweep, train
+from prune_core.cli import claim, lessons, lists, records, sweep, train
 from prune_core.errors import LabError
 
 app = typer.Typer(
@@ -33,6 +33,7 @@ for command in (
     lists.methods,
     lists.data,
     lists.describe,
+    lessons.lint_lesson,
 ):
     app.command()(command)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 import plotly.graph_objects as go
+from plotly.io import templates as templates
 
 from prune_core.figures.palette import Theme, palette
 

@@ -44,7 +44,8 @@ class Server:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """``python -m prune_ui`` on a free loopback port, with a home of its own; one for all browser tests."""
     home = tmp_path_factory.mktemp("lab")
-    with served(home, PRUNE_LAB_WORKERS="1") as url:
+    (home / "lessons").mkdir()
+    with served(home, PRUNE_LAB_WORKERS="1", PRUNE_LAB_LESSONS=str(home / "lessons")) as url:
         yield Server(url, home)
 
 
@@ -61,6 +62,7 @@ def served(home: Path, *arguments: str, **variables: str) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PRUNE_LAB_HOME": str(home)}
+    environment["PRUNE_LAB_LESSONS_WARM"] = "off"  # kernels start for those tests that want them
     environment.pop("PRUNE_LAB_STORE", None)
     environment |= variables
     log = home / "server.log"

@@ -1,0 +1,86 @@
+"""Small lessons for the tests, written as files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+PARAMETERS = """\
+threshold: float = 0.1  # Clip threshold α [0.001 .. 1, log] (units): entries beyond ±α are cut
+entries: int = 200  # Entries [50 .. 400, step 50]: how many are drawn
+way: str = "value"  # Way {value, norm}: how the gradient is limited
+shown: bool = True  # Show the table: below the figure"""
+
+CUT = """\
+import torch
+from prune_core import figures
+
+gradient = torch.randn(entries, generator=torch.Generator().manual_seed(0))
+clipped = gradient.clamp(-threshold, threshold) if way == "value" else gradient * min(1, threshold / gradient.norm())
+share = float((gradient.abs() > threshold).float().mean())"""
+
+FIGURE = """\
+import plotly.graph_objects as go
+
+go.Figure(
+    [go.Bar(y=torch.histc(clipped, 20, -1, 1).numpy(), x=torch.linspace(-1, 1, 20).numpy(), name="after")],
+    {"title": {"text": "The gradient after clipping"}, "height": 260},
+)"""
+
+TABLE = """\
+import pandas as pd
+
+table = pd.DataFrame({"before": [float(gradient.norm())], "after": [float(clipped.norm())]}, index=["norm"])
+table if shown else None"""
+
+QUESTION = """\
+What does clipping change?
+
+```lab
+id: what
+kind: choice
+options: [the update, the number of parameters]
+hint: Look at what is drawn.
+```"""
+
+SHARE = """\
+Which share of the entries is cut?
+
+```lab
+id: share
+kind: number
+low: 0
+high: 1
+```"""
+
+
+def lesson(path: Path, *cells: Any, **lab: Any) -> Path:
+    """Write a notebook: cells as ``(kind, source, *tags)``; ``lab`` stands in its metadata."""
+    spec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook = nbformat.v4.new_notebook(metadata={"kernelspec": spec, "lab": {"minutes": 10, "order": 1, **lab}})
+    for number, (kind, source, *tags) in enumerate(cells):
+        make = nbformat.v4.new_markdown_cell if kind == "text" else nbformat.v4.new_code_cell
+        notebook.cells.append(make(source, metadata={"tags": list(tags)} if tags else {}, id=f"c{number}"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(notebook, path)
+    return path
+
+
+def clipping_lesson(path: Path) -> Path:
+    """A light lesson with everything that a lesson can have."""
+    return lesson(
+        path,
+        ("text", "# What clipping cuts\n\nA gradient has large entries, and a threshold cuts them.\n\nIt is $g_i$."),
+        ("code", PARAMETERS, "parameters"),
+        ("code", CUT),
+        ("code", FIGURE, "hide-code"),
+        ("code", TABLE),
+        ("code", 'print(f"{share:.3f} of the entries are cut")'),
+        ("text", QUESTION, "exercise"),
+        ("code", 'answer_what = "the update"\nwhy_what = f"All {entries} entries are still there."', "check"),
+        ("text", SHARE, "exercise"),
+        ("code", 'answer_share = share\nwhy_share = f"It is {share:.1%}."', "check"),
+        test={"entries": 50},
+    )
