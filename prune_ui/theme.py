@@ -36,21 +36,25 @@ def current() -> Theme:
 
 
 @cache
-def _css(theme: Theme) -> str:
-    ideas = "".join(f".{idea} {{ --lab-idea: {palette(theme).idea(idea)}; }}\n" for idea in IDEAS)
-    colours = palette(theme)
-    named = (*IDEAS, "bad", "good", "surface", "background", "ink", "muted")
-    shades = {name: str(getattr(colours, name)) for name in named} | {"edge": colours.axis}
-    ideas += f":root {{ {' '.join(f'--lab-{n}: {c};' for n, c in shades.items())} }}\n"
-    if theme == "dark":  # its primary colour is light, so that it is seen on the page; white on it would not be read
-        ideas += f'[data-testid^="stBaseButton-primary"] {{ color: {colours.background}; }}\n'
+def _css() -> str:
+    """The pages' css with both sets of colours: the browser takes those of the theme it shows, and turns at once."""
+    light, dark = palette("light"), palette("dark")
+
+    def both(name: str) -> str:
+        return f"light-dark({getattr(light, name)}, {getattr(dark, name)})"
+
+    ideas = "".join(f".{idea} {{ --lab-idea: {both(idea)}; }}\n" for idea in IDEAS)
+    named = {name: name for name in (*IDEAS, "bad", "good", "surface", "background", "ink", "muted")} | {"edge": "axis"}
+    ideas += f":root {{ {' '.join(f'--lab-{n}: {both(colour)};' for n, colour in named.items())} }}\n"
+    # the dark primary colour is light, so that it is seen on the page: white on it would not be read
+    ideas += f'[data-testid^="stBaseButton-primary"] {{ color: light-dark(#ffffff, {dark.background}); }}\n'
     return f"<style>\n{(ASSETS / 'lab.css').read_text(encoding='utf-8')}\n{ideas}</style>"
 
 
 def apply() -> None:
     """Put css and logo on the page; once, at the top of app.py, after ``st.set_page_config``."""
     theme = current()
-    st.html(_css(theme))
+    st.html(_css())
     st.html(BACK, unsafe_allow_javascript=True)
     st.logo(str(ASSETS / f"logo-{theme}.svg"), icon_image=str(ASSETS / "icon.svg"), size="large")
 

@@ -17,7 +17,9 @@ TOTAL = len(STEPS)
 
 
 def button(page: Any, name: str) -> Any:
-    return page.locator(".st-key-lab_tour").get_by_role("button", name=name, exact=True)
+    found = page.locator(".st-key-lab_tour").get_by_role("button", name=name, exact=True)
+    playwright.expect(found).to_have_count(1)  # while a page gives way to another, both are there
+    return found
 
 
 def guess(page: Any, at: int) -> None:
