@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from prune_core.figures.accuracy_sparsity import accuracy_sparsity_data, alt_accuracy_sparsity, draw_accuracy_sparsity
 from prune_core.figures.clipped_share import alt_clipped_share, clipped_share_data, draw_clipped_share
+from prune_core.figures.curves import alt_curves, curves_data, draw_curves
 from prune_core.figures.decision_boundary import alt_decision_boundary, decision_boundary_data, draw_decision_boundary
 from prune_core.figures.gradient_histogram import (
     alt_gradient_histogram,
@@ -51,6 +52,7 @@ __all__ = [
     "accuracy_sparsity_data",
     "alt_accuracy_sparsity",
     "alt_clipped_share",
+    "alt_curves",
     "alt_decision_boundary",
     "alt_gradient_histogram",
     "alt_gradient_norm",
@@ -65,9 +67,11 @@ __all__ = [
     "alt_trade_off",
     "alt_weight_histogram",
     "clipped_share_data",
+    "curves_data",
     "decision_boundary_data",
     "draw_accuracy_sparsity",
     "draw_clipped_share",
+    "draw_curves",
     "draw_decision_boundary",
     "draw_gradient_histogram",
     "draw_gradient_norm",

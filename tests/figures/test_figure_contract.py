@@ -91,6 +91,10 @@ def results(ways: tuple[str, ...] = ("Magnitude", "Random"), thresholds: tuple[A
 
 MANY = results(ways=("Magnitude", "LAMP", "Taylor", "Random"), seeds=1, targets=np.linspace(0, 0.99, 2500))
 
+MEASURED = pd.DataFrame([
+    {"name": name, "rate": rate, "seed": seed, "accuracy": 0.9 - 0.01 * seed - 0.1 * rate * (name == "plain")}
+    for name in ("plain", "clipped") for rate in (0.01, 0.1, 1.0) for seed in range(3)
+])  # fmt: skip
 # figure -> ways to make its data; a figure that is not here fails test_every_figure_is_here
 CASES: dict[str, list[Callable[[], Any]]] = {
     "loss_accuracy": [
@@ -162,7 +166,19 @@ CASES: dict[str, list[Callable[[], Any]]] = {
         lambda: figures.overlay_data([run("a", "both"), run("b", "pruning")], "grad_norm_before"),
         lambda: figures.overlay_data([{"name": "a", "idea": "both", "history": history(0)}]),
     ],
-}
+    "curves": [
+        lambda: figures.curves_data(
+            MEASURED, "rate", "accuracy", title="Accuracy by learning rate", x_title="rate", y_title="accuracy",
+            ideas={"plain": "baseline", "clipped": "clipping"}, now=0.1, log="x", percent="y",
+        ),
+        lambda: figures.curves_data(
+            MEASURED, "accuracy", "rate", by="seed", title="One line for each seed", x_title="a", y_title="b", log="y",
+        ),
+        lambda: figures.curves_data(
+            MEASURED[:0], "rate", "accuracy", title="Nothing is here yet", x_title="a", y_title="b"
+        ),
+    ],
+}  # fmt: skip
 EVERY = [(name, number) for name, cases in CASES.items() for number in range(len(cases))]
 
 
