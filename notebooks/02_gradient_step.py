@@ -368,11 +368,14 @@ why_unit = f"Every entry of her gradient is {same:.4g} times as large as yours, 
 answer_share = (max(0.0, 100 * changed - 1), min(100.0, 100 * changed + 1))
 why_share = f"The report counts {percent(changed)} of {count(total)} entries that were larger than α = {threshold:g}."
 
+answers = {
+    name: (globals()["answer_" + name], globals()["why_" + name])
+    for name in ("shape", "lost", "farthest", "unit", "share")
+}
 Markdown(
     "**Answers**\n\n"
     + "\n".join(
-        f"- *{name}*: {globals()['answer_' + name]}. {globals()['why_' + name]}"
-        for name in ("shape", "lost", "farthest", "unit", "share")
+        f"- *{name}*: {f'{right}. ' if isinstance(right, str) else ''}{why}" for name, (right, why) in answers.items()
     )
 )
 

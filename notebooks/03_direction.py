@@ -17,11 +17,12 @@
 #     minutes: 15
 #     order: 2
 #     test:
-#       runs: 2
 #       batches: 3
+#       runs: 2
 # ---
 
 # %% [markdown]
+#
 
 # %% [markdown]
 # # Value against norm: what happens to the direction
@@ -121,7 +122,10 @@ for x, y in drawn:
     for distance in distances:
         for name, vector in (("by norm", g), ("by value", by_value)):
             left = loss_after(vector * (distance / vector.norm()), x, y)
-            steps.append({"name": name, "distance": distance, "change": left - before})
+            promise = distance * g.norm().item()
+            steps.append(
+                {"name": name, "distance": distance, "change": left - before, "kept": (before - left) / promise}
+            )
 turns, steps = pd.DataFrame(turns), pd.DataFrame(steps)
 angle, cosine, left = (mean_interval([row[i] for row in at_yours]) for i in range(3))
 
@@ -185,19 +189,20 @@ with a very small threshold, value clipping turns gradient descent into descent 
 # $$L(w) - L\left(w - d\,\frac{\tilde g}{\lVert \tilde g \rVert}\right) \approx d\,\lVert g \rVert \cos\theta .$$
 #
 # So a turned step of the same length should lower the loss by only $\cos\theta$ of what the straight one does. That is
-# a statement about *short* steps. The figure makes steps of equal length in both directions, short and long.
+# a statement about *short* steps. The figure makes steps of equal length in both directions, from short ones to long
+# ones, and shows which share of $d\,\lVert g \rVert$ the loss really fell by: 1 is all that a straight line promises.
 
 # %% tags=["hide-code"]
 change = steps.pivot_table("change", "distance", "name")
 figures.draw_curves(
     figures.curves_data(
-        steps[steps["distance"] <= 3 * change["by norm"].idxmin()],
+        steps[steps["distance"] <= 2 * change["by norm"].idxmin()],
         "distance",
-        "change",
+        "kept",
         title="Steps of equal length, straight and turned",
-        subtitle=f"One step from the same weights, mean of {len(drawn)} batches with 95 % interval; below 0 is better",
-        x_title="length of the step (log scale)",
-        y_title="change of the loss",
+        subtitle=f"One step from the same weights, mean of {len(drawn)} batches with 95 % interval",
+        x_title="length d of the step (log scale)",
+        y_title="fall of the loss as a share of d · ‖g‖",
         ideas={"by value": "clipping", "by norm": "baseline"},
         log="x",
     )
@@ -403,11 +408,14 @@ why_limit = (
     f"degrees from the gradient, over {count(total)} entries."
 )
 
+answers = {
+    name: (globals()["answer_" + name], globals()["why_" + name])
+    for name in ("angle", "cosine", "second", "keeps", "limit")
+}
 Markdown(
     "**Answers**\n\n"
     + "\n".join(
-        f"- *{name}*: {globals()['answer_' + name]}. {globals()['why_' + name]}"
-        for name in ("angle", "cosine", "second", "keeps", "limit")
+        f"- *{name}*: {f'{right}. ' if isinstance(right, str) else ''}{why}" for name, (right, why) in answers.items()
     )
 )
 

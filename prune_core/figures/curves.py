@@ -15,6 +15,7 @@ from prune_core.errors import ConfigError
 from prune_core.figures import words
 from prune_core.figures.drawing import Plain, drawing, empty, frame, log_axis
 from prune_core.figures.palette import IDEAS, Idea, Palette, rgba
+from prune_core.figures.trade_words import axis_of, drawn_at
 
 Axes = Literal["", "x", "y", "xy"]
 MOST = 8  # lines that can be told apart
@@ -42,7 +43,8 @@ class Curve:
 class Curves:
     """Lines and their words. ``now`` is a value of x to point at.
 
-    ``log`` and ``percent`` name the axes that are logarithmic and those that hold shares, shown in per cent.
+    ``log`` and ``percent`` name the axes that are logarithmic and those that hold shares, shown in per cent. With
+    ``sparsity`` x is a share removed, drawn on a logarithm of what is left: 90 and 95 % are as far apart as 80 and 90.
     """
 
     title: str
@@ -53,6 +55,7 @@ class Curves:
     now: float | None
     log: Axes
     percent: Axes
+    sparsity: bool = False
 
 
 def curves_data(
@@ -69,6 +72,7 @@ def curves_data(
     now: float | None = None,
     log: Axes = "",
     percent: Axes = "",
+    sparsity: bool = False,
 ) -> Curves:
     """From records or a DataFrame with a row a measurement: columns ``x``, ``y`` and ``by``, the name of the line.
 
@@ -100,7 +104,7 @@ def curves_data(
         idea = (ideas or {}).get(name)
         turn = sum(curve.idea == idea for curve in found)
         found.append(Curve(name, idea, turn, *(part[c].to_numpy(float) for c in ("x", "mean", "low", "high"))))
-    return Curves(title, x_title, y_title, tuple(found), subtitle, now, log, percent)
+    return Curves(title, x_title, y_title, tuple(found), subtitle, now, log, percent, sparsity)
 
 
 def _drawable(values: pd.Series, log: bool) -> pd.Series:
@@ -110,6 +114,7 @@ def _drawable(values: pd.Series, log: bool) -> pd.Series:
 def alt_curves(data: Curves) -> str:
     """The picture in words."""
     of_x, of_y = (words.percent if axis in data.percent else words.number for axis in "xy")
+    of_x = words.percent if data.sparsity else of_x
     ends = [
         f"{curve.name} goes from {of_y(curve.y[0])} at {of_x(curve.x[0])} to {of_y(curve.y[-1])} at {of_x(curve.x[-1])}"
         for curve in data.curves
@@ -124,12 +129,14 @@ def draw_curves(data: Curves, colours: Palette) -> Plain:
     if not any(len(curve.x) for curve in data.curves):
         return empty(data.title, "Nothing measured yet.", x=data.x, y=data.y, height=380)
     traces: list[Plain] = []
+    pale = 0.16 if len(data.curves) <= 3 else 0.08  # many bands lie over each other
     hover = "%{y:.1%}" if "y" in data.percent else "%{y:.3g}"
     for curve in data.curves:
         colour = colours.idea(curve.idea) if curve.idea else colours.classes[curve.turn % len(colours.classes)]
+        x = _place(data, curve.x)
         known = np.isfinite(curve.low) & np.isfinite(curve.high)
         if known.any():
-            band = {"type": "scatter", "x": curve.x[known], "mode": "lines", "hoverinfo": "skip", "showlegend": False,
+            band = {"type": "scatter", "x": x[known], "mode": "lines", "hoverinfo": "skip", "showlegend": False,
                     "line": {"width": 0, "color": colour}, "legendgroup": curve.name}  # fmt: skip
             low, high = curve.low[known], curve.high[known]
             if "y" in data.percent:  # an interval by Student's t knows nothing of the ends of a share
@@ -139,37 +146,48 @@ def draw_curves(data: Curves, colours: Palette) -> Plain:
             traces += [
                 {**band, "name": f"{curve.name}, 95 % interval, high", "y": high},
                 {**band, "name": f"{curve.name}, 95 % interval, low", "y": low,
-                 "fill": "tonexty", "fillcolor": rgba(colour, 0.16)},
+                 "fill": "tonexty", "fillcolor": rgba(colour, pale)},
             ]  # fmt: skip
         traces.append(
-            {"type": "scatter", "name": curve.name, "x": curve.x, "y": curve.y, "legendgroup": curve.name,
+            {"type": "scatter", "name": curve.name, "x": x, "y": curve.y, "legendgroup": curve.name,
              "mode": "lines+markers" if len(curve.x) <= 24 else "lines", "hovertemplate": hover,
              "marker": {"size": 6, "symbol": curve.turn, "color": colour},
              "line": {"color": colour, "width": 2.2, "dash": DASHES[curve.turn % len(DASHES)]}}
         )  # fmt: skip
     shapes: list[Plain] = []
     if data.now is not None:
+        now = float(_place(data, np.asarray(data.now)))
         shapes.append(
-            {"type": "line", "name": "now", "x0": data.now, "x1": data.now, "yref": "paper", "y0": 0, "y1": 1,
+            {"type": "line", "name": "now", "x0": now, "x1": now, "yref": "paper", "y0": 0, "y1": 1,
              "line": {"color": colours.mark, "width": 1.2, "dash": "dot"}, "layer": "below"}
         )  # fmt: skip
     xaxis, yaxis = (_axis(data, axis) for axis in "xy")
-    tick = "%{x:.1%}" if "x" in data.percent else "%{x:.3g}"
+    at = "%{x:.1%} left" if data.sparsity else f"{data.x}: %{{x:{'.1%' if 'x' in data.percent else '.3g'}}}"
     return frame(
         traces, title=data.title, subtitle=data.subtitle, x=data.x, y=data.y, alt=alt_curves(data), height=380,
         shapes=shapes, showlegend=len(data.curves) > 1, yaxis=yaxis,
-        xaxis={**xaxis, "unifiedhovertitle": {"text": f"{data.x}: {tick}"}},
+        xaxis={**xaxis, "unifiedhovertitle": {"text": at}},
     )  # fmt: skip
 
 
+def _place(data: Curves, x: np.ndarray) -> np.ndarray:
+    """Where values of x stand on the axis."""
+    return np.asarray(drawn_at(x, "sparsity")) if data.sparsity else x
+
+
 def _axis(data: Curves, axis: str) -> Plain:
+    if axis == "x" and data.sparsity:
+        return axis_of(pd.DataFrame({"x": np.concatenate([curve.x for curve in data.curves])}), "sparsity")
     if axis in data.log:
-        return log_axis(*_decades(np.concatenate([getattr(curve, axis) for curve in data.curves])))
+        values = [getattr(curve, axis) for curve in data.curves]
+        if axis == "y":  # room for the bands, but for those that reach far down towards 0
+            values += [curve.high for curve in data.curves] + [np.maximum(c.low, c.y / 2) for c in data.curves]
+        return log_axis(*_decades(np.concatenate(values)))
     return {"tickformat": ".0%"} if axis in data.percent else {}
 
 
 def _decades(values: np.ndarray) -> tuple[float, float]:
     """Ends of a logarithmic axis, both log10, with a little room."""
-    low, high = math.log10(values.min()), math.log10(values.max())
+    low, high = math.log10(np.nanmin(values)), math.log10(np.nanmax(values))
     room = max(0.04 * (high - low), 0.03)
     return low - room, high + room

@@ -177,6 +177,10 @@ CASES: dict[str, list[Callable[[], Any]]] = {
         lambda: figures.curves_data(
             MEASURED[:0], "rate", "accuracy", title="Nothing is here yet", x_title="a", y_title="b"
         ),
+        lambda: figures.curves_data(
+            POINTS, "sparsity", "accuracy", by="low", title="Accuracy by sparsity", x_title="removed", y_title="share",
+            now=0.9, percent="y", sparsity=True,
+        ),
     ],
 }  # fmt: skip
 EVERY = [(name, number) for name, cases in CASES.items() for number in range(len(cases))]
