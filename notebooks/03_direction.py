@@ -22,9 +22,6 @@
 # ---
 
 # %% [markdown]
-#
-
-# %% [markdown]
 # # Value against norm: what happens to the direction
 #
 # Two ways to make a gradient shorter, compared at exactly the same length: one keeps its direction, one turns it; we

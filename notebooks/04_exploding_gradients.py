@@ -18,11 +18,8 @@
 #     order: 3
 #     test:
 #       runs: 2
-#       steps: 20
+#       steps: 50
 # ---
-
-# %% [markdown]
-#
 
 # %% [markdown]
 # # Exploding gradients, and when clipping saves a run

@@ -18,11 +18,8 @@
 #     order: 4
 #     test:
 #       runs: 2
-#       steps: 40
+#       steps: 100
 # ---
-
-# %% [markdown]
-#
 
 # %% [markdown]
 # # Pruning by magnitude: what goes, and what it costs
@@ -49,9 +46,7 @@ from prune_core.measuring import count_parameters, layer_table, sizes
 
 # %% tags=["parameters"]
 sparsity: float = 0.95  # Sparsity [0.1 .. 0.99, step 0.01]: share of the prunable weights that is removed
-scope: str = (
-    "global"  # Scope {global, layer}: compare all weights with each other, or take the same share of each layer
-)
+scope: str = "global"  # Scope {global, layer}: compare all weights with each other, or only within their layer
 steps: int = 200  # Steps [100 .. 400, step 50] (steps): length of each training
 runs: int = 4  # Seeds [2 .. 6] (seeds): how often each training is repeated from other initial weights
 
@@ -213,7 +208,9 @@ pd.DataFrame(
             "weights": layer["numel"],
             "left": layer["kept"],
             "removed": percent(shares[layer["name"]]),
-            "median magnitude before": number(float(dense[0].model.get_parameter(layer["name"]).abs().median())),
+            "median magnitude before": number(
+                float(dense[0].model.get_parameter(layer["name"]).detach().abs().median())
+            ),
         }
         for layer in by_layer
     ]

@@ -17,12 +17,10 @@
 #     minutes: 15
 #     order: 5
 #     test:
-#       runs: 2
-#       steps: 40
+#       after: 10
+#       runs: 3
+#       steps: 50
 # ---
-
-# %% [markdown]
-#
 
 # %% [markdown]
 # # Which weights? Criteria compared

@@ -23,13 +23,10 @@
 # ---
 
 # %% [markdown]
-#
-
-# %% [markdown]
 # # From mask to milliseconds
 #
-# Nine of ten weights are gone, and nothing is faster: three ways to store a pruned layer, timed side by side on the
-# machine that runs this lesson, and what it takes to turn sparsity into speed.
+# Weights are gone, and nothing is faster: three ways to store a pruned layer, timed side by side on the machine that
+# runs this lesson, and what it takes to turn sparsity into speed.
 #
 # **The question.** A network with a tenth of its weights needs a tenth of the multiplications. When does it need a
 # tenth of the time?
