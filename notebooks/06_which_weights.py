@@ -191,7 +191,7 @@ the {len(pairs) - 5} comparisons among the other five, {len(among)} show a diffe
     + "\n".join(f"- {d.sentence[0].upper() + d.sentence[1:]}" for d in among)
     + f"""
 
-**Why a gradient may say little.** The loss of the first network on the {len(y)} examples is {number(float(fit))}, and
+**Why a gradient may say little.** The loss of the first network on the {len(y)} examples is {number(fit.item())}, and
 half of its gradient's entries are below {number(float(slopes.median()))}. The better a network fits what it is
 shown, the closer to zero the gradient is, and the less $\\lvert w g \\rvert$ tells one weight from another."""
     + (f"\n\nA layer was left with nothing, and then passes nothing on, by: {', '.join(emptied)}." if emptied else "")
