@@ -58,11 +58,15 @@ seed: int = 0  # First seed [0 .. 99]: decides initial weights and the order of 
 # $g = \nabla L(w)$ has one entry for each weight: by how much the loss would rise if this weight rose by one. So we go
 # the other way:
 #
-# $$w \leftarrow w - \eta\, g$$
+# $$
+# w \leftarrow w - \eta\, g
+# $$
 #
 # If the loss were a straight line from here on, the step would lower it by
 #
-# $$L(w) - L(w - \eta g) \approx \eta\, \lVert g \rVert^2 .$$
+# $$
+# L(w) - L(w - \eta g) \approx \eta\, \lVert g \rVert^2 .
+# $$
 #
 # Let us take a network that has trained for a moment on handwritten digits, and measure.
 
@@ -123,9 +127,10 @@ Markdown(
     f"the straight line promises a fall of $\\eta \\lVert g \\rVert^2 = {predicted.mean:.3g}$ per step."
 )
 
-# %% [markdown] tags=["exercise"]
+# %% [markdown]
 # ## Predict
-#
+
+# %% [markdown] tags=["exercise"]
 # The learning rate $\eta$ is now raised from 0.001 to 10, and each time one single step is made from the same weights.
 # What will the loss after that step look like, from the smallest $\eta$ to the largest?
 #
@@ -197,7 +202,9 @@ Clipping did not switch anything off: it made the step shorter, and a larger η 
 #
 # Clipping by value looks at every entry alone and cuts what sticks out:
 #
-# $$g_i \leftarrow \min(\max(g_i, -\alpha),\; \alpha)$$
+# $$
+# g_i \leftarrow \min(\max(g_i, -\alpha),\; \alpha)
+# $$
 #
 # Most entries of a gradient are small and few are large. The histogram shows the magnitude of every entry of one layer
 # on a logarithmic axis, and where the threshold cuts.
@@ -298,9 +305,10 @@ for reduction in ("mean", "sum"):
 units = pd.DataFrame(rows).set_index("loss is")
 units.assign(**{"norm of the gradient": units["norm of the gradient"].map(number)})
 
-# %% [markdown] tags=["exercise"]
+# %% [markdown]
 # ## Questions
-#
+
+# %% [markdown] tags=["exercise"]
 # **1.** How many parameters did the network lose by clipping at your threshold?
 #
 # ```lab

@@ -54,9 +54,11 @@ runs: int = 5  # Seeds [2 .. 8] (seeds): how often each training is repeated fro
 # %% [markdown]
 # ## The two operations
 #
-# $$\text{by value:}\quad g_i \leftarrow \min(\max(g_i, -\alpha), \alpha)
+# $$
+# \text{by value:}\quad g_i \leftarrow \min(\max(g_i, -\alpha), \alpha)
 # \qquad\qquad
-# \text{by norm:}\quad g \leftarrow g \cdot \min\left(1, \frac{c}{\lVert g \rVert}\right)$$
+# \text{by norm:}\quad g \leftarrow g \cdot \min\left(1, \frac{c}{\lVert g \rVert}\right)
+# $$
 #
 # By norm, every entry is multiplied by the same number. By value, the large entries are cut and the small ones stay, so
 # the proportions between them change. Take $g = (3,\; 0.5)$ and $\alpha = 1$: it becomes $(1,\; 0.5)$. It pointed 9.5
@@ -126,9 +128,10 @@ for x, y in drawn:
 turns, steps = pd.DataFrame(turns), pd.DataFrame(steps)
 angle, cosine, left = (mean_interval([row[i] for row in at_yours]) for i in range(3))
 
-# %% [markdown] tags=["exercise"]
+# %% [markdown]
 # ## Predict
-#
+
+# %% [markdown] tags=["exercise"]
 # The gradient of a real network has thousands of entries. By how many degrees does clipping by value at your threshold
 # $\alpha$ turn it, on average over the batches? (0 is not at all, 90 is as far from it as any unrelated direction.)
 #
@@ -183,7 +186,9 @@ with a very small threshold, value clipping turns gradient descent into descent 
 #
 # For a short step of length $d$ in the direction of $\tilde g$ the loss falls by about
 #
-# $$L(w) - L\left(w - d\,\frac{\tilde g}{\lVert \tilde g \rVert}\right) \approx d\,\lVert g \rVert \cos\theta .$$
+# $$
+# L(w) - L\left(w - d\,\frac{\tilde g}{\lVert \tilde g \rVert}\right) \approx d\,\lVert g \rVert \cos\theta .
+# $$
 #
 # So a turned step of the same length should lower the loss by only $\cos\theta$ of what the straight one does. That is
 # a statement about *short* steps. The figure makes steps of equal length in both directions, from short ones to long
@@ -314,9 +319,10 @@ pitfall.groupby("norm of").mean().rename(
     columns={"cosine": "mean cosine to the whole gradient", "after": "mean share of its length left"}
 ).round(4)
 
-# %% [markdown] tags=["exercise"]
+# %% [markdown]
 # ## Questions
-#
+
+# %% [markdown] tags=["exercise"]
 # **1.** The gradient is $g = (3, 4)$. Clip it by value at $\alpha = 3$. What is the cosine of the angle between before
 # and after?
 #

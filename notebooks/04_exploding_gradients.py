@@ -55,8 +55,9 @@ runs: int = 3  # Seeds [2 .. 4] (seeds): how often each training is repeated fro
 # The network reads an image row by row, eight rows for a digit, and passes on a state $h_t$. After the last row it
 # names the digit. To know how an early state influenced the loss, backpropagation goes back through every row between:
 #
-# $$\frac{\partial L}{\partial h_t}
-# = \frac{\partial L}{\partial h_8} \;\prod_{k=t+1}^{8} \frac{\partial h_k}{\partial h_{k-1}}$$
+# $$
+# \frac{\partial L}{\partial h_t} = \frac{\partial L}{\partial h_8} \;\prod_{k=t+1}^{8} \frac{\partial h_k}{\partial h_{k-1}}
+# $$
 #
 # A product of many factors: if they shrink what passes through, the gradient **vanishes** on its way back; if they
 # stretch it, it **explodes**. How large the recurrent weights are decides which. The figure measures it on 256 images,
@@ -166,9 +167,10 @@ here = table[table["lr"] == lr]
 mean = {name: mean_interval(part["accuracy"]) for name, part in here.groupby("method")}
 gained = mean["with clipping"].mean - mean["without clipping"].mean
 
-# %% [markdown] tags=["exercise"]
+# %% [markdown]
 # ## Predict
-#
+
+# %% [markdown] tags=["exercise"]
 # With your learning rate and your threshold: how does clipping change the test accuracy after training, on average?
 #
 # ```lab
@@ -307,9 +309,10 @@ Markdown(
     "clipped before you thank the threshold."
 )
 
-# %% [markdown] tags=["exercise"]
+# %% [markdown]
 # ## Questions
-#
+
+# %% [markdown] tags=["exercise"]
 # **1.** With your learning rate and threshold and **no** momentum, how long can one update of all weights together be
 # at most?
 #

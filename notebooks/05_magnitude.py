@@ -55,8 +55,10 @@ runs: int = 4  # Seeds [2 .. 6] (seeds): how often each training is repeated fro
 #
 # Every weight gets a score, here its magnitude, and the lowest share $s$ of the scores goes:
 #
-# $$m_i = \begin{cases} 0 & \text{if } |w_i| \text{ is among the lowest } s \cdot n \\ 1 & \text{otherwise} \end{cases}
-# \qquad w_i \leftarrow m_i\, w_i$$
+# $$
+# m_i = \begin{cases} 0 & \text{if } |w_i| \text{ is among the lowest } s \cdot n \\ 1 & \text{otherwise} \end{cases}
+# \qquad w_i \leftarrow m_i\, w_i
+# $$
 #
 # $m$ is the **mask**. A removed weight is exactly zero and stays so. Biases are not pruned: there are few of them. Let
 # us train LeNet-300-100, a classic of the pruning literature, on handwritten digits, and prune it once.
@@ -124,9 +126,10 @@ before = mean_interval([r.accuracy for r in dense])
 here = table[table["share"] == round(sparsity, 2)]
 at = {name: mean_interval(part["accuracy"]) for name, part in here.groupby("method", sort=False)}
 
-# %% [markdown] tags=["exercise"]
+# %% [markdown]
 # ## Predict
-#
+
+# %% [markdown] tags=["exercise"]
 # Removed **at once** by magnitude, at your sparsity, and nothing trained afterwards: what test accuracy is left, on
 # average? (Guessing blindly among ten digits gives 10 %.)
 #
@@ -234,9 +237,10 @@ pd.DataFrame(
     {name: {label: si(getattr(s, field), "B") for field, label in names.items()} for name, s in written.items()}
 )
 
-# %% [markdown] tags=["exercise"]
+# %% [markdown]
 # ## Questions
-#
+
+# %% [markdown] tags=["exercise"]
 # **1.** How many of the network's prunable weights are left at your sparsity?
 #
 # ```lab

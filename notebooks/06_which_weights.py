@@ -69,7 +69,9 @@ runs: int = 5  # Seeds [3 .. 8] (seeds): how many networks each rule is tried on
 # The last two estimate how the loss changes when the weight is set to zero. By Taylor's theorem, removing it alone
 # changes the loss by
 #
-# $$L(w \to 0) - L \approx -\,g\,w + \tfrac{1}{2}\, h\, w^2 ,$$
+# $$
+# L(w \to 0) - L \approx -\,g\,w + \tfrac{1}{2}\, h\, w^2 ,
+# $$
 #
 # with $h$ the curvature. Taylor keeps the first term, Fisher the second, with $F$ standing in for $h$. Both are about
 # *one* weight; here thousands go together.
@@ -122,9 +124,10 @@ Markdown(
     f"{', '.join(percent(s, 0) for s in grid)}, and measured without further training."
 )
 
-# %% [markdown] tags=["exercise"]
+# %% [markdown]
 # ## Predict
-#
+
+# %% [markdown] tags=["exercise"]
 # At your sparsity, pruned at once and not trained on: which rule keeps the most accuracy?
 #
 # ```lab
@@ -166,7 +169,7 @@ pd.DataFrame(
             "rule": name,
             "test accuracy": percent(i.mean),
             "95 % interval": f"{percent(max(0, i.low))} to {percent(min(1, i.high))}",
-            **{f"gone from {layer}": percent(share) for layer, share in layers[name].items()},
+            "gone from the three layers": ", ".join(percent(share, 0) for share in layers[name].values()),
         }
         for name, i in sorted(at.items(), key=lambda item: -item[1].mean)
     ]
@@ -270,9 +273,10 @@ Markdown(
     f"{' to '.join(percent(v) for v in wilson(at[best].mean * data.info.test, data.info.test))}."
 )
 
-# %% [markdown] tags=["exercise"]
+# %% [markdown]
 # ## Questions
-#
+
+# %% [markdown] tags=["exercise"]
 # **1.** Two weights: $w_1 = 0.5$ with gradient $g_1 = 0.01$, and $w_2 = 0.1$ with gradient $g_2 = 0.2$. Which goes
 # first?
 #

@@ -139,9 +139,10 @@ for share in grid:
 table = pd.DataFrame(rows)
 at = {name: measured[name, round(sparsity, 2)] for name in others}
 
-# %% [markdown] tags=["exercise"]
+# %% [markdown]
 # ## Predict
-#
+
+# %% [markdown] tags=["exercise"]
 # At your sparsity, compared with the dense layer: how fast is the **masked** one, the layer full of zeros?
 #
 # ```lab
@@ -212,7 +213,9 @@ lookup: it is dense, only less of it."""
 # bias gives through the ReLU; that constant is added to the biases of the next layer, so that the small network
 # computes the same function:
 #
-# $$b' = b + W_{\text{removed}}\,\max(0,\, b_{\text{removed}})$$
+# $$
+# b' = b + W_{\text{removed}}\,\max(0,\, b_{\text{removed}})
+# $$
 
 # %%
 experiment = pc.Experiment(
@@ -268,26 +271,21 @@ networks = {"dense": whole.model, "neurons masked": pruned.model, "neurons taken
 calls = {name: (lambda model=model: model(images)) for name, model in networks.items() if name != "dense"}
 times = race(lambda: whole.model(images), calls, rounds)
 torch.set_num_threads(threads)
-rows = []
-for name, model in networks.items():
-    middle, low, high = (1.0, 1.0, 1.0) if name == "dense" else speed_up(times, name)
+multiplications = {name: macs(model, data.info.shape).dense for name, model in networks.items()}
+speed = {"dense": "1", **{n: "{:.2f} ({:.2f} to {:.2f})".format(*speed_up(times, n)) for n in calls}}
+lines = []
+for name in networks:
     ms = float(torch.tensor(times["base" if name == "dense" else name]).median())
     i = mean_interval(accuracies[name])
-    rows.append(
-        {
-            "network": name,
-            "parameters": sum(p.numel() for p in model.parameters()),
-            "multiplications": macs(model, data.info.shape).dense,
-            "median time": f"{ms:.3f} ms",
-            "times as fast": f"{middle:.2f}" if name == "dense" else f"{middle:.2f} ({low:.2f} to {high:.2f})",
-            "test accuracy": f"{percent(i.mean)} ({percent(max(0, i.low))} to {percent(min(1, i.high))})",
-        }
-    )
-result = pd.DataFrame(rows).set_index("network")
-result
+    accuracy = f"{percent(i.mean)} ({percent(max(0, i.low))} to {percent(min(1, i.high))})"
+    lines.append(f"| {name} | {count(multiplications[name])} | {ms:.3f} ms | {speed[name]} | {accuracy} |")
+Markdown(
+    "| network | multiplications | median time | times as fast | test accuracy |\n|---|---|---|---|---|\n"
+    + "\n".join(lines)
+)
 
 # %% tags=["hide-code"]
-fewer = result.loc["dense", "multiplications"] / result.loc["neurons taken out", "multiplications"]
+fewer = multiplications["dense"] / multiplications["neurons taken out"]
 taken = speed_up(times, "neurons taken out")
 comment = (
     "It gains less than it saves: each call has costs that no removed weight takes away, such as starting every layer."
@@ -296,7 +294,8 @@ comment = (
 )
 Markdown(
     f"""The outputs of the masked and of the small network differ by at most {accuracies["apart"].max():.1e}, which is
-rounding. Accuracies are means over {runs} seeds with 95 % intervals.
+rounding. Accuracies are means over {runs} networks with 95 % intervals; times are of the last of them, with
+intervals over the rounds.
 
 The small network does {fewer:.1f} times fewer multiplications and is **{taken[0]:.2f} times as fast**
 ({taken[1]:.2f} to {taken[2]:.2f}). {comment}"""
@@ -320,9 +319,10 @@ Markdown(
     "taken one after the other can differ by as much for no reason at all."
 )
 
-# %% [markdown] tags=["exercise"]
+# %% [markdown]
 # ## Questions
-#
+
+# %% [markdown] tags=["exercise"]
 # **1.** How many multiplications of one example would be left in the layer of the first part, at your sparsity, if
 # every zero were left out?
 #

@@ -72,7 +72,8 @@ def test_a_lesson_asks_lets_predict_warns_and_names_its_sources(lesson):
     sections = ["## Predict", "## A pitfall", "## Questions", "## Further reading"]
     places = [text.find(f"\n{section}") for section in sections]
     assert min(places) > 0 and places == sorted(places), dict(zip(sections, places, strict=True))
-    assert text.count("$$") >= 2, "a formula stands on lines of its own"
+    fences = [line for line in text.splitlines() if "$$" in line]
+    assert fences and {*fences} == {"$$"}, "formulas stand on lines of their own, between lines of $$: pages need that"
     kinds = [exercise["kind"] for exercise in exercises(notebook)]
     assert kinds.count("prediction") == 1 and kinds[0] == "prediction"
     assert 2 <= len(kinds) - 1 <= 4
