@@ -56,7 +56,8 @@ runs: int = 3  # Seeds [2 .. 4] (seeds): how often each training is repeated fro
 # names the digit. To know how an early state influenced the loss, backpropagation goes back through every row between:
 #
 # $$
-# \frac{\partial L}{\partial h_t} = \frac{\partial L}{\partial h_8} \;\prod_{k=t+1}^{8} \frac{\partial h_k}{\partial h_{k-1}}
+# \frac{\partial L}{\partial h_t} =
+# \frac{\partial L}{\partial h_8} \;\prod_{k=t+1}^{8} \frac{\partial h_k}{\partial h_{k-1}}
 # $$
 #
 # A product of many factors: if they shrink what passes through, the gradient **vanishes** on its way back; if they
