@@ -1,9 +1,9 @@
 # ---
 # jupyter:
 #   jupytext:
-#     cell_metadata_filter: -all
+#     cell_metadata_filter: tags,-all
 #     formats: ipynb,py:percent
-#     notebook_metadata_filter: jupytext,kernelspec,-all
+#     notebook_metadata_filter: jupytext,kernelspec,lab,-all
 #     text_representation:
 #       extension: .py
 #       format_name: percent

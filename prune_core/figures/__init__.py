@@ -26,6 +26,7 @@ from prune_core.figures.clip_layers import alt_clip_layers, clip_layers_data, dr
 from prune_core.figures.clipped_share import alt_clipped_share, clipped_share_data, draw_clipped_share
 from prune_core.figures.confusion_change import alt_confusion_change, confusion_change_data, draw_confusion_change
 from prune_core.figures.criteria_curves import alt_criteria_curves, criteria_curves_data, draw_criteria_curves
+from prune_core.figures.curves import alt_curves, curves_data, draw_curves
 from prune_core.figures.decision_boundary import alt_decision_boundary, decision_boundary_data, draw_decision_boundary
 from prune_core.figures.filter_tiles import alt_filter_tiles, draw_filter_tiles, filter_tiles_data
 from prune_core.figures.flipped_points import alt_flipped_points, draw_flipped_points, flipped_points_data
@@ -91,6 +92,7 @@ __all__ = [
     "alt_clipped_share",
     "alt_confusion_change",
     "alt_criteria_curves",
+    "alt_curves",
     "alt_decision_boundary",
     "alt_filter_tiles",
     "alt_flipped_points",
@@ -124,6 +126,7 @@ __all__ = [
     "clipped_share_data",
     "confusion_change_data",
     "criteria_curves_data",
+    "curves_data",
     "decision_boundary_data",
     "draw_accuracy_sparsity",
     "draw_agreement",
@@ -140,6 +143,7 @@ __all__ = [
     "draw_clipped_share",
     "draw_confusion_change",
     "draw_criteria_curves",
+    "draw_curves",
     "draw_decision_boundary",
     "draw_filter_tiles",
     "draw_flipped_points",

@@ -120,6 +120,10 @@ def claim_table(seeds: int = 3, shares: bool = False) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+MEASURED = pd.DataFrame([
+    {"name": name, "rate": rate, "seed": seed, "accuracy": 0.9 - 0.01 * seed - 0.1 * rate * (name == "plain")}
+    for name in ("plain", "clipped") for rate in (0.01, 0.1, 1.0) for seed in range(3)
+])  # fmt: skip
 # figure -> ways to make its data; a figure that is not here fails test_every_figure_is_here
 CASES: dict[str, list[Callable[[], Any]]] = {
     "loss_accuracy": [
@@ -234,6 +238,23 @@ CASES: dict[str, list[Callable[[], Any]]] = {
     ],
 }
 CASES |= PROBED
+    "curves": [
+        lambda: figures.curves_data(
+            MEASURED, "rate", "accuracy", title="Accuracy by learning rate", x_title="rate", y_title="accuracy",
+            ideas={"plain": "baseline", "clipped": "clipping"}, now=0.1, log="x", percent="y",
+        ),
+        lambda: figures.curves_data(
+            MEASURED, "accuracy", "rate", by="seed", title="One line for each seed", x_title="a", y_title="b", log="y",
+        ),
+        lambda: figures.curves_data(
+            MEASURED[:0], "rate", "accuracy", title="Nothing is here yet", x_title="a", y_title="b"
+        ),
+        lambda: figures.curves_data(
+            POINTS, "sparsity", "accuracy", by="low", title="Accuracy by sparsity", x_title="removed", y_title="share",
+            now=0.9, percent="y", sparsity=True,
+        ),
+    ],
+}  # fmt: skip
 EVERY = [(name, number) for name, cases in CASES.items() for number in range(len(cases))]
 
 

@@ -244,3 +244,27 @@ def test_overlay_refuses_what_it_cannot_show() -> None:
     with pytest.raises(ConfigError, match="idea must be one of"):
         figures.overlay_data([{**run, "idea": "magic"}], "loss")
     assert [line.turn for line in figures.overlay_data([run, run], "loss").lines] == [0, 1]
+
+
+def test_curves_average_with_students_interval_and_leave_out_what_an_axis_cannot_show() -> None:
+    rows = [{"name": "a", "x": x, "y": y} for x, y in ((1, 1.0), (1, 3.0), (0, 5.0), (2, math.inf), (3, 4.0))]
+    words = {"title": "t", "x_title": "x", "y_title": "y"}
+    data = figures.curves_data(rows, "x", "y", log="x", ideas={"a": "clipping"}, **words)
+    (curve,) = data.curves
+    assert curve.x.tolist() == [1, 3] and curve.y.tolist() == [2, 4] and curve.idea == "clipping"
+    # two values 1 and 3: s = √2, s/√2 = 1, t(0.975, 1) = 12.706
+    assert curve.low[0] == pytest.approx(2 - 12.706, abs=1e-3) and math.isnan(curve.low[1])
+    own = figures.curves_data([{"name": "a", "x": 1, "y": 2.0, "low": 1.5, "high": 2.25}], "x", "y", **words).curves[0]
+    assert (own.low[0], own.high[0]) == (1.5, 2.25) and own.idea is None
+    assert [c.turn for c in figures.curves_data(rows, "x", "y", by="x", **words).curves] == [0, 1, 2, 3]
+
+
+def test_curves_refuse_what_they_cannot_show() -> None:
+    words = {"title": "t", "x_title": "x", "y_title": "y"}
+    rows = [{"name": str(i), "x": 1, "y": 1} for i in range(9)]
+    with pytest.raises(ConfigError, match="no column 'z'"):
+        figures.curves_data(rows, "z", "y", **words)
+    with pytest.raises(ConfigError, match="at most 8 lines in one picture; got 9"):
+        figures.curves_data(rows, "x", "y", **words)
+    with pytest.raises(ConfigError, match="idea of '0' must be one of"):
+        figures.curves_data(rows[:1], "x", "y", ideas={"0": "magic"}, **words)  # type: ignore[dict-item]
