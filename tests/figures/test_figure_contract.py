@@ -236,8 +236,6 @@ CASES: dict[str, list[Callable[[], Any]]] = {
         lambda: figures.overlay_data([run("a", "both"), run("b", "pruning")], "grad_norm_before"),
         lambda: figures.overlay_data([{"name": "a", "idea": "both", "history": history(0)}]),
     ],
-}
-CASES |= PROBED
     "curves": [
         lambda: figures.curves_data(
             MEASURED, "rate", "accuracy", title="Accuracy by learning rate", x_title="rate", y_title="accuracy",
@@ -255,6 +253,7 @@ CASES |= PROBED
         ),
     ],
 }  # fmt: skip
+CASES |= PROBED
 EVERY = [(name, number) for name, cases in CASES.items() for number in range(len(cases))]
 
 
