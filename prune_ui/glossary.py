@@ -25,6 +25,7 @@ WORDS: dict[str, tuple[str, ...]] = {
     "train": ("step", "batch", "loss", "learning rate", "momentum", "schedule", "checkpoint", "divergence"),
     "trade_offs": ("accuracy", "sparsity", "MACs", "latency", "seed", "interval", "schedule"),
     "claims": ("parameter", "interval", "seed", "latency", "rewinding", "fine-tuning", "divergence"),
+    "lessons": ("gradient", "norm", "cosine", "exploding gradients", "magnitude", "sparsity", "latency"),
     "runs": ("accuracy", "loss", "sparsity", "checkpoint", "divergence"),
     "methods": ("clipping", "criterion", "granularity", "schedule", "N:M sparsity", "rewinding"),
 }

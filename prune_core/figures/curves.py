@@ -90,9 +90,9 @@ def curves_data(
     names = list(dict.fromkeys(values["name"]))
     if len(names) > MOST:
         raise ConfigError(f"Draw at most {MOST} lines in one picture; got {len(names)}.")
-    for name, idea in (ideas or {}).items():
-        if idea not in IDEAS:
-            raise ConfigError(f"idea of {name!r} must be one of {', '.join(IDEAS)}; got {idea!r}.")
+    for name, given in (ideas or {}).items():
+        if given not in IDEAS:
+            raise ConfigError(f"idea of {name!r} must be one of {', '.join(IDEAS)}; got {given!r}.")
     keep = _drawable(values["x"], "x" in log) & _drawable(values["mean"], "y" in log)
     if own:
         points = values.assign(low=rows["low"], high=rows["high"])[keep].sort_values(["name", "x"], kind="stable")
