@@ -47,7 +47,8 @@ def _css() -> str:
     named = {name: name for name in (*IDEAS, "bad", "good", "surface", "background", "ink", "muted")} | {"edge": "axis"}
     ideas += f":root {{ {' '.join(f'--lab-{n}: {both(colour)};' for n, colour in named.items())} }}\n"
     # the dark primary colour is light, so that it is seen on the page: white on it would not be read
-    ideas += f'[data-testid^="stBaseButton-primary"] {{ color: light-dark(#ffffff, {dark.background}); }}\n'
+    on_primary = '[data-testid^="stBaseButton-primary"], .stMultiSelect span[title]'
+    ideas += f"{on_primary} {{ color: light-dark(#ffffff, {dark.background}); }}\n"
     return f"<style>\n{(ASSETS / 'lab.css').read_text(encoding='utf-8')}\n{ideas}</style>"
 
 

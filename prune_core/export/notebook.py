@@ -162,17 +162,19 @@ def _checks(record: RunRecord, result: str) -> str:
 
 
 def _text(source: str) -> nbformat.NotebookNode:
-    return nbformat.v4.new_markdown_cell(source)
+    cell: nbformat.NotebookNode = nbformat.v4.new_markdown_cell(source)
+    return cell
 
 
 def _code(source: str) -> nbformat.NotebookNode:
-    return nbformat.v4.new_code_cell(source)
+    cell: nbformat.NotebookNode = nbformat.v4.new_code_cell(source)
+    return cell
 
 
 def _made(cells: Sequence[nbformat.NotebookNode]) -> nbformat.NotebookNode:
     for i, cell in enumerate(cells):
         cell["id"] = f"cell-{i}"  # the same content gives the same file
-    made = nbformat.v4.new_notebook(
+    made: nbformat.NotebookNode = nbformat.v4.new_notebook(
         cells=list(cells), metadata={"kernelspec": KERNEL, "language_info": {"name": "python"}}
     )
     nbformat.validate(made)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeAlias, TypeVar, cast
 
 import pandas as pd
 
@@ -22,7 +22,7 @@ class HasHistory(Protocol):
     def history(self) -> Any: ...
 
 
-Source = pd.DataFrame | HasHistory
+Source: TypeAlias = pd.DataFrame | HasHistory
 
 
 def of_run(function: Callable[Concatenate[pd.DataFrame, P], R]) -> Callable[Concatenate[Source, P], R]:
@@ -40,9 +40,9 @@ def of_run(function: Callable[Concatenate[pd.DataFrame, P], R]) -> Callable[Conc
         told = set(wanted[: 1 + len(args)]) | set(kwargs)
         found = _read(source)
         rest = {name: value for name, value in found.items() if name in wanted and name not in told}
-        return function(found["history"], *args, **{**kwargs, **rest})  # type: ignore[arg-type]
+        return function(found["history"], *args, **{**kwargs, **rest})
 
-    return data
+    return cast("Callable[Concatenate[Source, P], R]", data)
 
 
 def _read(source: Any) -> dict[str, Any]:

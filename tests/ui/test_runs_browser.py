@@ -32,6 +32,7 @@ def tick(page: Any, row: int) -> None:
 
 def ready(page: Any) -> None:
     """Wait until the charts and the tables stand there."""
+    shown(page, page.locator(".lab-gd").first)  # below the fold of a narrow window it is not drawn yet
     page.locator(".lab-gd .main-svg").first.wait_for()
     drawn(page)
     page.locator("[data-testid=stDataFrame] canvas").nth(1).wait_for()
