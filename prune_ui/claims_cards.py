@@ -29,6 +29,13 @@ def show() -> None:
         '<b class="pruning">pruning</b>, each put to a measured test. The rule of each was fixed before looking.</p>',
         unsafe_allow_html=True,
     )
+    key = "claims/guess"
+    if st.session_state.get(key) != state.GUESS.get():
+        st.session_state[key] = state.GUESS.get()
+    st.toggle(
+        "Guess before you see a verdict", key=key, on_change=lambda: state.GUESS.set(bool(st.session_state[key])),
+        help="The link keeps it, so that a class can be sent here without the answers.",
+    )  # fmt: skip
     found = claims()
     for at in range(0, len(found), 2):
         for column, entry in zip(st.columns(2, gap="medium"), found[at : at + 2], strict=False):
@@ -41,10 +48,13 @@ def _card(entry: Entry[Claim]) -> None:
     with st.container(border=True, height="stretch", key=f"claims_card_{entry.name}"):
         st.markdown(f"##### “{plain(entry.cls.statement)}”")
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            badge(view)
+            if state.hidden(view):
+                st.badge("Guess first", icon=":material/visibility_off:", color="gray")
+            else:
+                badge(view)
             if view is not None and not view.sample:
                 st.caption("your trial" if view.mine else "a trial in this lab", width="content")
-        if view is not None and view.verdict is not None:
+        if view is not None and view.verdict is not None and not state.hidden(view):
             st.markdown(plain(in_short(view.verdict)))
         st.button(
             "See the evidence", key=f"claims/open/{entry.name}", icon=":material/arrow_forward:", type="tertiary",

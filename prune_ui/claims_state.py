@@ -7,13 +7,16 @@ from collections.abc import Callable
 from typing import Any
 
 from prune_core.claims import Claim
+from prune_core.claims.base import WORDS
 from prune_core.errors import LabError
 from prune_core.jobs import Estimate
-from prune_ui import session
+from prune_ui import predict, session
 from prune_ui.claims_read import View, samples, view
 from prune_ui.forms import Form
+from prune_ui.predict import Question
 from prune_ui.session import Key
 
+ANSWERS = tuple(WORDS)
 PAGE = "claims"
 CLAIM: Key[str] = Key("claims/claim", "")  # empty: all of them
 TRIALS: Key[dict[str, str]] = Key("claims/trials", {})  # by claim: the trial that is shown; none: the sample
@@ -21,6 +24,8 @@ OPEN: Key[bool] = Key("claims/open", False)  # the settings
 SAID: Key[str] = Key("claims/said", "")
 AGAIN: Key[bool] = Key("claims/again", False)  # a fragment changed something outside itself
 STARTED: Key[tuple[str, float]] = Key("claims/started", ("", 0.0))  # what was started last, and when
+GUESS: Key[bool] = Key("claims/guess first", False)  # verdicts are shown to who has guessed them
+FIRST = "guess"  # what the URL calls that
 TWICE_S = 10.0
 
 
@@ -35,6 +40,7 @@ def open_link() -> None:
     params = session.read_link(PAGE)
     if params is None:
         return
+    GUESS.set(params.pop(FIRST, "") == "first")
     name, trial = params.pop("claim", "")[:64], params.pop("trial", "")[:64]
     if name and name not in Claim.registry:
         SAID.set(f"There is no claim {name!r} here.")
@@ -58,12 +64,24 @@ def open_link() -> None:
 def keep_link(shown: View | None) -> None:
     """Make the URL say what is shown; nothing while that is the list."""
     name = CLAIM.get()
-    params = {"claim": name}
+    params = {"claim": name, FIRST: "first" if GUESS.get() else ""}
     if shown is not None and not shown.sample:
         params["trial"] = shown.id
     elif name:
         params |= form_of(name).draft.params()
     session.write_link(PAGE, params)
+
+
+def question(shown: View) -> Question:
+    """What a visitor is asked before the verdict of a trial is shown."""
+    return Question(f"claims/{shown.claim.registered_as}/{shown.id}", "What will the verdict be?", ANSWERS)
+
+
+def hidden(shown: View | None) -> bool:
+    """Whether the verdict waits for the visitor's guess."""
+    if shown is None or shown.verdict is None or not GUESS.get():
+        return False
+    return predict.guessed(question(shown)) is None
 
 
 def shown(name: str) -> View | None:

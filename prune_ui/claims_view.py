@@ -7,12 +7,13 @@ import streamlit as st
 from prune_core.claims import Claim
 from prune_core.figures.words import count, plural
 from prune_core.registry import Entry
-from prune_ui import claims_cards, claims_evidence, claims_form, session
+from prune_ui import claims_cards, claims_evidence, claims_form, predict, session
 from prune_ui import claims_state as state
 from prune_ui.claims_read import View, samples
 from prune_ui.explain import time_left
 from prune_ui.fields import plain
 from prune_ui.naming import in_text, part_label
+from prune_ui.predict import Answer
 
 TICK_S = 1.0
 
@@ -55,16 +56,29 @@ def _claim(entry: Entry[Claim], going: bool) -> None:
     with head:
         _said()
         _head(entry, view)
-    with before:  # what a visitor marks as a guess, before the verdict is shown
-        pass
-    with verdict:
-        _verdict(view)
-    with evidence:
-        if view is not None:
-            claims_evidence.show(entry, view)
+    with before:
+        known = _guess(view)
+    if known:
+        with verdict:
+            _verdict(view)
+        with evidence:
+            if view is not None:
+                claims_evidence.show(entry, view)
     state.keep_link(view)
     if (view is not None and view.going) != going or state.AGAIN.pop():  # another pace from now on
         session.rerun()
+
+
+def _guess(view: View | None) -> bool:
+    """Ask for a guess where the visitor wants to be asked; returns whether the verdict may be seen."""
+    if view is None or view.verdict is None or not state.GUESS.get():
+        return True
+    question = state.question(view)
+    guess = predict.ask(question)
+    if guess is None:
+        return False
+    predict.beside(question, guess, Answer(view.verdict.word, "The figures are below."))
+    return True
 
 
 def _said() -> None:

@@ -1,16 +1,18 @@
 """What a presentation shows: a list of slides made from finished runs or a sweep. Nothing is measured here.
 
-``WHAT`` in the link says what it is about: ``run=ID``, ``runs=ID,ID`` or ``sweep=ID``; without one the samples.
+The link says what it is about: ``race=ID``, ``run=ID``, ``runs=ID,ID`` or ``sweep=ID``; without one the samples.
 """
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+from prune_core.errors import LabError
 from prune_core.figures.clipped_share import clipped_share_data, draw_clipped_share
 from prune_core.figures.gradient_histogram import draw_gradient_histogram, gradient_histogram_data
 from prune_core.figures.gradient_norm import draw_gradient_norm, gradient_norm_data
@@ -20,9 +22,13 @@ from prune_core.figures.palette import Idea, idea_of
 from prune_core.figures.sparsity import draw_sparsity, sparsity_data
 from prune_core.figures.weight_histogram import draw_weight_histogram, weight_histogram_data
 from prune_core.figures.words import count, percent, plural, si
+from prune_core.tracking import SAMPLE_RACE
 from prune_ui import explain, tradeoffs_charts, tradeoffs_read
 from prune_ui.live import LiveRun, feed
 from prune_ui.naming import describe, short_names
+from prune_ui.race_lanes import NAMES, lines
+from prune_ui.race_state import view_of
+from prune_ui.race_words import finding
 from prune_ui.train_charts import plan
 
 Figure = dict[str, Any]
@@ -43,6 +49,8 @@ def slides_of(link: Mapping[str, str]) -> list[Slide]:
     """The slides that a link asks for. Raises LabError, with a sentence, where it names what is not there."""
     if sweep := link.get("sweep"):
         return [opening(), *_sweep(sweep), closing()]
+    if race := link.get("race"):
+        return [opening(), *_race(race), closing()]
     ids = [i for i in (link.get("runs") or link.get("run") or "").split(",") if i][:MOST_RUNS]
     if ids:
         runs = [feed().get(run_id) for run_id in ids]
@@ -75,7 +83,24 @@ def _samples() -> list[Slide]:
 
     found = [feed().get(record.id) for record in cache.samples()]
     slides = [slide for run in found if run.record.experiment.clip is not None for slide in _run(run)]
+    with contextlib.suppress(LabError):  # its files are missing: the others tell the story as well
+        slides = [*_race(SAMPLE_RACE), *slides]
     return [*slides, *_sweep(tradeoffs_read.SAMPLE)]
+
+
+def _race(race: str) -> list[Slide]:
+    """Four lanes: what each has left, how well each does, what clipping does to the gradient, and the sentence."""
+    view = view_of(race)
+    said = "".join(
+        f'<b class="{idea}">{escape(text)}</b>' if idea else escape(text) for idea, text in finding(view).parts()
+    )
+    rows = "".join(f'<li><b class="{lane}">{NAMES[lane]}</b>: {_worth(run)}</li>' for lane, run in view.lanes.items())
+    return [
+        Slide("Four lanes", f"<p>One network, the same start, the same batches.</p><ul>{rows}</ul>"),
+        Slide("Who learns", "<p>Test accuracy of the four lanes.</p>", lambda: lines(view, "accuracy")),
+        Slide("The loss", "<p>Training loss of the four lanes.</p>", lambda: lines(view, "loss")),
+        Slide("In one sentence", f"<h1>{said}</h1>"),
+    ]
 
 
 def _run(run: LiveRun) -> list[Slide]:

@@ -17,15 +17,20 @@ from prune_ui.session import Key
 
 PAGE = "present"
 SLIDE = "slide"
-ABOUT = ("run", "runs", "sweep", "race", "claim")
+ABOUT = ("race", "run", "runs", "sweep")
 HEIGHT = 560  # px
-BACK: dict[str, str] = {"run": "pages/runs.py", "runs": "pages/runs.py", "sweep": "pages/trade_offs.py"}
+BACK: dict[str, str] = {
+    "race": "pages/race.py",
+    "run": "pages/runs.py",
+    "runs": "pages/runs.py",
+    "sweep": "pages/trade_offs.py",
+}
 _AT: Key[int] = Key("present/at", 0)
 _ABOUT: Key[dict[str, str]] = Key("present/about", {})
 
 
 def link_to(**about: str) -> None:
-    """Draw the way here from a page: ``run=ID``, ``runs=ID,ID`` or ``sweep=ID``."""
+    """Draw the way here from a page: ``race=ID``, ``run=ID``, ``runs=ID,ID`` or ``sweep=ID``."""
     st.page_link(
         "pages/present.py", label="Present", icon=":material/slideshow:", query_params=about,
         help="One chart at a time, large, with the arrow keys.",
@@ -78,5 +83,5 @@ def _buttons(at: int, slides: list[Slide], about: dict[str, str]) -> None:
         )  # fmt: skip
         st.caption(f"{count(at + 1)} of {count(len(slides))} · {slides[at].name}", width="content")
         if st.button("Leave", key="present/leave", icon=":material/close:", shortcut="Escape", type="tertiary"):
-            page = next((page for name, page in BACK.items() if name in about), "pages/train.py")
+            page = next((page for name, page in BACK.items() if name in about), "pages/race.py")
             st.switch_page(page, query_params={k: v for k, v in about.items() if BACK.get(k) == page})

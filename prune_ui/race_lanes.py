@@ -99,11 +99,13 @@ def progress(view: RaceView | None) -> None:
     """Accuracy and loss, four lines each."""
     for column, metric in zip(st.columns(2, gap="medium"), ("accuracy", "loss"), strict=True):
         with column:
-            figure = _blank(metric) if view is None else _lines(view, metric)  # type: ignore[arg-type]
+            figure = _blank(metric) if view is None else lines(view, metric)  # type: ignore[arg-type]
             chart(figure, key=f"race/{metric}", height=LINES, alt=figure["layout"]["meta"]["alt"])
 
 
-def _lines(view: RaceView, metric: Metric) -> dict[str, Any]:
+def lines(view: RaceView, metric: Metric) -> dict[str, Any]:
+    """Accuracy or loss of the lanes, drawn once a version for all who watch."""
+
     def make(_: LiveRun) -> dict[str, Any]:
         lanes: dict[Any, Any] = {
             lane: {"history": run.history, "evals": run.evals, "diverged": run.record.status == "diverged"}

@@ -8,7 +8,7 @@ import streamlit as st
 
 from prune_core.experiment import Experiment
 from prune_core.figures.words import count
-from prune_ui import race_form, race_lanes, race_words, session
+from prune_ui import present_view, race_form, race_lanes, race_words, session
 from prune_ui import race_state as state
 from prune_ui.explain import speed, time_left
 from prune_ui.forms import Form
@@ -56,6 +56,8 @@ def _picture(tick: float | None) -> None:
     with st.container(key="race_words"):
         race_words.sentence(view)
         race_words.repeat(view)
+        if view is not None and not view.active:
+            present_view.link_to(race=view.id)
     with st.container():
         race_lanes.progress(view)
     with st.container(key="race_histograms"):

@@ -138,3 +138,17 @@ def test_mistakes_are_sentences(lab: Lab) -> None:
     app = page(claim="pruning_costs", sparsities="0.5, 2")
     claims_state_open(app)
     assert "must be 1 to 12 numbers" in texts(app) and app.button(key="claims/start").disabled
+
+
+def test_whoever_wants_to_guess_first_sees_no_verdict_before(lab: Lab) -> None:
+    app = page()
+    app.toggle(key="claims/guess").set_value(True).run()
+    assert "Guess first" in texts(app) and "Does not hold" not in texts(app)
+    app.button(key="claims/open/pruned_faster").click().run()
+    assert linked(app, "guess") == "first"
+    verdict = claims_read.samples()["pruned_faster"].verdict
+    assert verdict is not None and verdict.sentence not in texts(app)
+    app.radio[0].set_value("holds").run()
+    app.button(key="predict/claims/pruned_faster/sample/done").click().run()
+    assert not app.exception and not app.radio
+    assert verdict.sentence in texts(app).replace("\\", "")

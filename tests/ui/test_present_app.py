@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,14 @@ def test_the_samples_are_told_from_the_question_to_what_to_take_home(page: AppTe
             break
         page.button(key="present/next").click().run()
     assert seen[0] == "The question" and seen[-1] == "To take home"
-    assert {"It learns", "What clipping does", "What pruning does", "The trade-off"} <= set(seen)
+    assert {
+        "Four lanes",
+        "In one sentence",
+        "It learns",
+        "What clipping does",
+        "What pruning does",
+        "The trade-off",
+    } <= set(seen)
     page.button(key="present/back").click().run()
     assert caption(page).partition(" · ")[2] == seen[-2]
 
@@ -72,6 +80,18 @@ def test_what_clipping_and_pruning_did_are_the_runs_own_numbers(home: Path) -> N
     total, kept = sum(x.numel for x in layers), sum(x.kept for x in layers)
     assert f"{total - kept:,}".replace(",", "\u2009") in told
     assert 'removed <b class="clipping">0</b> weights' in told
+
+
+def test_a_race_is_told_in_its_own_sentence(home: Path) -> None:
+    from prune_ui import race_state, race_words
+
+    found = race_words.finding(race_state.view_of("sample-race"))
+    made = slides.slides_of({"race": "sample-race"})
+    assert [s.name for s in made][1:-1] == ["Four lanes", "Who learns", "The loss", "In one sentence"]
+    assert re.sub("<[^>]+>", "", made[-2].html) == found.sentence
+    lanes = made[1].html
+    for run in race_state.view_of("sample-race").lanes.values():
+        assert f"{run.record.summary['nonzero']:,}".replace(",", "\u2009") in lanes
 
 
 def test_a_comparison_and_a_sweep_have_slides(home: Path) -> None:
