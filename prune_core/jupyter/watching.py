@@ -37,6 +37,7 @@ class Watch:
     """
 
     def __init__(self, handle: RunHandle, theme: Theme = "light") -> None:
+        self._over = threading.Event()
         widgets = _widgets()
         self.handle, self._theme = handle, theme
         self.figures = {name: go.FigureWidget(figure) for name, figure in self._drawn().items()}
@@ -45,7 +46,6 @@ class Watch:
         rows = [widgets.HBox(list(self.figures.values())[i : i + 2]) for i in range(0, len(self.figures), 2)]
         self.box: ipywidgets.VBox = widgets.VBox([self._status, self._controls(widgets), self._said, *rows])
         self._version: Any = None
-        self._over = threading.Event()
         self.refresh()
         # the thread does not keep the watch alive: a cell that is run again leaves nothing behind
         self._thread = threading.Thread(target=_follow, args=(weakref.ref(self), self._over), daemon=True)

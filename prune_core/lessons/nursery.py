@@ -104,15 +104,16 @@ def _end(pid: int) -> None:
 
 
 def _fork(request: dict[str, Any], pipes: tuple[int, ...]) -> int:
+    parent = os.getpid()
     pid = os.fork()
     if pid:
         return pid
     try:
+        _die_with(parent)  # before anybody can know of this process
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGCHLD, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
         os.setsid()
-        _die_with_parent()
         null = os.open(os.devnull, os.O_RDWR)
         for fd in (0, 1):
             os.dup2(null, fd)
@@ -123,11 +124,10 @@ def _fork(request: dict[str, Any], pipes: tuple[int, ...]) -> int:
         os._exit(1)  # whatever happened: a fork must never go on as the nursery
 
 
-def _die_with_parent() -> None:
+def _die_with(parent: int) -> None:
     """Have the system kill this process when the nursery ends, even where that is killed itself."""
-    parent = os.getppid()
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it ended in between
+    if os.getppid() != parent:  # it has ended already
         os._exit(1)
 
 
