@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from prune_core import export
 from prune_core.claims import Claim, Picture
 from prune_core.errors import LabError
 from prune_core.figures.claim_curve import claim_curve_data, draw_claim_curve
@@ -69,6 +70,13 @@ def _table(entry: Entry[Claim], view: View) -> None:
             "Figures (CSV)", lambda: table.to_csv(index=False), f"claim-{entry.name}-{view.id}.csv", "text/csv",
             key="claims/csv", icon=":material/download:", on_click="ignore",
         )  # fmt: skip
+        if (verdict := view.verdict) is not None:
+            st.download_button(
+                "Open as notebook", lambda: export.written(export.claim_notebook(view.claim, table, verdict)),
+                f"claim-{entry.name}-{view.id}.ipynb", "application/x-ipynb+json", key="claims/notebook",
+                icon=":material/book:", on_click="ignore", type="tertiary",
+                help="The trial in full, to be done again without the app and compared with what was recorded.",
+            )  # fmt: skip
         if view.sample:
             st.caption("The sample's runs are not in this lab: run the trial to have some to open.", width="content")
             return

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from prune_core.export.claim import claim_notebook
 from prune_core.export.notebook import comparison_notebook, run_notebook, sweep_notebook, written
 from prune_core.export.python import as_python
 
-__all__ = ["as_python", "comparison_notebook", "run_notebook", "sweep_notebook", "written"]
+__all__ = ["as_python", "claim_notebook", "comparison_notebook", "run_notebook", "sweep_notebook", "written"]

@@ -34,18 +34,18 @@ def run_notebook(store: Store, run_id: str, name: str = "") -> nbformat.Notebook
     record = _ended(store, run_id)
     title = name or record.name or f"Run {record.id}"
     cells = [
-        _text(f"# {title}\n\n{_recorded(record)}\n\n{_SAME}"),
-        _code(START),
-        _code(f"experiment = {as_python(record.experiment, full=True)}\n{_digest(record.experiment)}"),
-        *([_text(_FROM_FILE)] if record.experiment.start is not None else []),
+        text_cell(f"# {title}\n\n{_recorded(record)}\n\n{_SAME}"),
+        code_cell(START),
+        code_cell(f"experiment = {as_python(record.experiment, full=True)}\n{_digest(record.experiment)}"),
+        *([text_cell(_FROM_FILE)] if record.experiment.start is not None else []),
         *_again(store, record),
-        _text("## What happened"),
-        _code("figures.draw_loss_accuracy(figures.loss_accuracy_data(result.history))"),
+        text_cell("## What happened"),
+        code_cell("figures.draw_loss_accuracy(figures.loss_accuracy_data(result.history))"),
         *_pictures(record.experiment),
-        _text("## The same as recorded?"),
-        _code(_checks(record, "result")),
+        text_cell("## The same as recorded?"),
+        code_cell(_checks(record, "result")),
     ]
-    return _made(cells)
+    return made(cells)
 
 
 def comparison_notebook(store: Store, run_ids: Sequence[str], names: Sequence[str] = ()) -> nbformat.NotebookNode:
@@ -60,40 +60,40 @@ def comparison_notebook(store: Store, run_ids: Sequence[str], names: Sequence[st
     names = [n if names.count(n) == 1 else f"{n} ({r.id[-4:]})" for n, r in zip(names, records, strict=True)]
     rows = "\n".join(f"- **{name}**: {_recorded(r)}" for name, r in zip(names, records, strict=True))
     cells = [
-        _text(f"# {len(records)} runs compared\n\n{rows}\n\n{_SAME}"),
-        _code(f"{START}\n\nresults = {{}}"),
+        text_cell(f"# {len(records)} runs compared\n\n{rows}\n\n{_SAME}"),
+        code_cell(f"{START}\n\nresults = {{}}"),
     ]
     for name, record in zip(names, records, strict=True):
         cells += [
-            _text(f"## {name}"),
-            _code(f"experiment = {as_python(record.experiment, full=True)}\n{_digest(record.experiment)}"),
+            text_cell(f"## {name}"),
+            code_cell(f"experiment = {as_python(record.experiment, full=True)}\n{_digest(record.experiment)}"),
             *_again(store, record),
-            _code(f"results[{name!r}] = result\n{_checks(record, 'result')}"),
+            code_cell(f"results[{name!r}] = result\n{_checks(record, 'result')}"),
         ]
-    cells += [_text("## Side by side"), _code(_OVERLAY), _code(_OVERLAY_SPARSITY)]
-    return _made(cells)
+    cells += [text_cell("## Side by side"), code_cell(_OVERLAY), code_cell(_OVERLAY_SPARSITY)]
+    return made(cells)
 
 
 def sweep_notebook(sweep: Sweep, name: str = "", sweep_id: str = "", cost: str = "sparsity") -> nbformat.NotebookNode:
     """A sweep, with its trade-off; results are read where ``sweep_id`` is known, otherwise its runs are made."""
     cells = [
-        _text(
+        text_cell(
             f"# {name or 'A sweep'}\n\n{sweep.total} runs of one experiment, made in the Clip & Prune Lab. "
             "The sweep is stated in full below; running this notebook gives the same figures, with or without the app."
         ),
-        _code("import prune_core as pc\nfrom prune_core import comparing, figures"),
-        _code(f"sweep = {as_python(sweep)}"),
-        _text(_READ if sweep_id else "Runs that this lab has already are not run again."),
-        _code(_FOUND.format(id=sweep_id) if sweep_id else _RUN),
-        _code(
+        code_cell("import prune_core as pc\nfrom prune_core import comparing, figures"),
+        code_cell(f"sweep = {as_python(sweep)}"),
+        text_cell(_READ if sweep_id else "Runs that this lab has already are not run again."),
+        code_cell(_FOUND.format(id=sweep_id) if sweep_id else _RUN),
+        code_cell(
             f'data = figures.trade_off_data(results, "{cost}")  # also: sparsity, kept_bytes, kept_macs, latency_ms\n'
             "figures.draw_trade_off(data)"
         ),
-        _code("figures.draw_parallel(figures.parallel_data(results))"),
-        _text("Is one method better than another at equal sparsity?"),
-        _code(_DIFFERENCES),
+        code_cell("figures.draw_parallel(figures.parallel_data(results))"),
+        text_cell("Is one method better than another at equal sparsity?"),
+        code_cell(_DIFFERENCES),
     ]
-    return _made(cells)
+    return made(cells)
 
 
 def written(notebook: nbformat.NotebookNode) -> str:
@@ -129,24 +129,24 @@ def _again(store: Store, record: RunRecord) -> list[nbformat.NotebookNode]:
     given, lines = ["experiment"], []
     cells = []
     if marks:
-        cells.append(_text("Somebody changed settings in mid-run. The same changes are made at the same steps."))
+        cells.append(text_cell("Somebody changed settings in mid-run. The same changes are made at the same steps."))
         rows = "".join(f"    pc.InterventionEvent({m.step}, {m.field!r}, {m.value!r}),\n" for m in marks)
         lines.append(f"interventions = [\n{rows}]")
         given.append("interventions=interventions")
     if record.status == "stopped":
-        cells.append(_text(f"It was stopped after {count(record.step)} of {count(record.steps)} steps."))
+        cells.append(text_cell(f"It was stopped after {count(record.step)} of {count(record.steps)} steps."))
         lines.append(f"control = pc.Control()\ncontrol.stop_after({record.step})")
         given.append("control=control")
     lines.append(f"result = pc.run({', '.join(given)})\nresult")
-    return [*cells, _code("\n".join(lines))]
+    return [*cells, code_cell("\n".join(lines))]
 
 
 def _pictures(experiment: Experiment) -> list[nbformat.NotebookNode]:
-    cells = [_code("figures.draw_gradient_norm(figures.gradient_norm_data(result.history))")]
+    cells = [code_cell("figures.draw_gradient_norm(figures.gradient_norm_data(result.history))")]
     if experiment.clip is not None:
-        cells.append(_code("figures.draw_clipped_share(figures.clipped_share_data(result.history))"))
+        cells.append(code_cell("figures.draw_clipped_share(figures.clipped_share_data(result.history))"))
     if experiment.prune is not None:
-        cells.append(_code("figures.draw_sparsity(figures.sparsity_data(result.history))"))
+        cells.append(code_cell("figures.draw_sparsity(figures.sparsity_data(result.history))"))
     return cells
 
 
@@ -161,24 +161,27 @@ def _checks(record: RunRecord, result: str) -> str:
     )
 
 
-def _text(source: str) -> nbformat.NotebookNode:
+def text_cell(source: str) -> nbformat.NotebookNode:
+    """A cell of Markdown."""
     cell: nbformat.NotebookNode = nbformat.v4.new_markdown_cell(source)
     return cell
 
 
-def _code(source: str) -> nbformat.NotebookNode:
+def code_cell(source: str) -> nbformat.NotebookNode:
+    """A cell of Python."""
     cell: nbformat.NotebookNode = nbformat.v4.new_code_cell(source)
     return cell
 
 
-def _made(cells: Sequence[nbformat.NotebookNode]) -> nbformat.NotebookNode:
+def made(cells: Sequence[nbformat.NotebookNode]) -> nbformat.NotebookNode:
+    """A validated notebook of these cells; the same cells give the same file."""
     for i, cell in enumerate(cells):
         cell["id"] = f"cell-{i}"  # the same content gives the same file
-    made: nbformat.NotebookNode = nbformat.v4.new_notebook(
+    whole: nbformat.NotebookNode = nbformat.v4.new_notebook(
         cells=list(cells), metadata={"kernelspec": KERNEL, "language_info": {"name": "python"}}
     )
-    nbformat.validate(made)
-    return made
+    nbformat.validate(whole)
+    return whole
 
 
 _SAME = (

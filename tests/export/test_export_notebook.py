@@ -154,3 +154,26 @@ def test_somebodys_own_part_is_stated_as_json() -> None:
         assert eval(text, {"pc": pc}) == mine
     finally:
         pc.ModelSource.registry._entries.pop("test_own", None)
+
+
+@pytest.mark.parametrize("kind", ["pruning_costs", "clipping_shrinks"])
+def test_a_claim_is_tried_again_and_comes_to_its_verdict(kind: str, capsys: Any) -> None:
+    cls = pc.Claim.registry[kind].cls
+    claim = cls(
+        model=pc.MLP(width=8), seeds=2, steps=24, **({"sparsities": (0.5, 0.9)} if kind == "pruning_costs" else {})
+    )
+    first = pc.trial(claim, progress=False)
+    made = export.claim_notebook(claim, first.table, first.verdict)
+    assert claim.rule in made.cells[0].source and first.verdict.sentence in made.cells[0].source
+    names: dict[str, Any] = {"display": lambda figure: None}
+    for cell in made.cells:
+        if cell.cell_type == "code":
+            exec(cell.source, names)
+    assert names["claim"] == claim
+    accuracy = first.table[first.table["measure"] == "accuracy"]["value"]
+    assert names["trial"].table.loc[accuracy.index, "value"].tolist() == accuracy.tolist()
+    if claim.looks:
+        assert "recorded:" in capsys.readouterr().out
+    wrong = export.claim_notebook(claim, first.table.assign(value=first.table["value"] + 0.5), first.verdict)
+    with pytest.raises(AssertionError):
+        exec(wrong.cells[-1].source, names)
