@@ -12,6 +12,10 @@ from prune_core.export.notebook import ENDED_AS_TOLD, MOST
 from prune_core.tracking import RunRecord
 from prune_ui import session
 
+RACE = """for lane, event in pc.race(experiment):  # baseline, clipping, pruning and both, step by step
+    if isinstance(event, pc.EvalEvent):
+        print(lane, event.step, event.accuracy)"""
+
 
 def code(experiment: Experiment | None, *, key: str, then: str = "result = pc.run(experiment)\nresult") -> None:
     """What is on the page as Python, behind a fold; made when somebody opens it."""

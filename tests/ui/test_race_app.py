@@ -213,3 +213,15 @@ def test_a_link_to_a_run_from_before_leads_to_train(page: AppTest) -> None:
     page.run()
     assert not page.exception
     assert "train/go" in [b.key for b in page.button]
+
+
+def test_the_code_on_the_page_is_a_race(page: AppTest) -> None:
+    from prune_ui import take_away
+
+    page.session_state["race/code"] = True
+    page.run()
+    code = next(c.value for c in page.code if "pc.race(experiment)" in c.value)
+    names: dict[str, object] = {}
+    exec(code.removesuffix(take_away.RACE), names)
+    assert names["experiment"] == RACE_PRESETS[0].experiment
+    assert code.endswith(take_away.RACE)
