@@ -95,16 +95,8 @@ def _step(at: int, step: Step) -> None:
     st.progress(at / total, text=f"Tour · {at} of {total}")
     st.markdown(f"##### {step.title}")
     st.markdown(step.text)
-    if step.question is not None and step.answer is not None:
-        guess = predict.ask(step.question)
-        if guess is None:
-            if step.veiled:
-                st.html('<p class="lab-veil">The page below is hidden until you have guessed.</p>')
-        else:
-            try:
-                predict.beside(step.question, guess, step.answer())
-            except LabError as error:
-                st.warning(str(error), icon=":material/hourglass_empty:")
+    with st.container():  # a place of its own: what comes and goes in it must not move the buttons
+        _question(step)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         if at > 1 and st.button("Back", key="tour/back", icon=":material/arrow_back:"):
             go(at - 1)
@@ -113,6 +105,21 @@ def _step(at: int, step: Step) -> None:
         if at < total and st.button("Next", key="tour/next", icon=":material/arrow_forward:", type="primary"):
             go(at + 1)
         _leave("Finish" if at == total else "Leave the tour")
+
+
+def _question(step: Step) -> None:
+    """Ask; once there is a guess, show it beside what was measured."""
+    if step.question is None or step.answer is None:
+        return
+    guess = predict.ask(step.question)
+    if guess is None:
+        if step.veiled:
+            st.html('<p class="lab-veil">The page below is hidden until you have guessed.</p>')
+        return
+    try:
+        predict.beside(step.question, guess, step.answer())
+    except LabError as error:
+        st.warning(str(error), icon=":material/hourglass_empty:")
 
 
 def _act(at: int, step: Step) -> None:
