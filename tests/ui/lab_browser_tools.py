@@ -26,6 +26,11 @@ def drawn(page: Any, least: int = 1) -> None:
     page.wait_for_function(_DRAWN, arg=least)
 
 
+def still(page: Any) -> None:
+    """Wait until no script runs: a key that is pressed while one does may meet a widget that gives way to another."""
+    page.wait_for_function("() => document.querySelector('.stApp')?.dataset.testScriptState === 'notRunning'")
+
+
 def shown(page: Any, locator: Any) -> None:
     """Scroll to ``locator`` as often as it takes: a rerun may put another element in its place meanwhile."""
     from playwright.sync_api import Error  # not everybody has it

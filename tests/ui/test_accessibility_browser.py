@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lab_browser_tools import drawn
+from lab_browser_tools import drawn, still
 
 from prune_ui.glossary import WORDS
 
@@ -33,15 +33,22 @@ def findings(page: Any, *, only: str = "") -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_no_serious_finding(visit: Any, name: str) -> None:
-    page = visit(f"/{name if name != 'race' else ''}")
+def stands(page: Any, name: str) -> None:
+    """Wait until all of the page is there."""
     page.locator(".stMain .block-container").wait_for()
     if name in WORDS:
         page.locator(".lab-words").wait_for()  # the end of the page
+    still(page)
     drawn(page, 0)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_no_serious_finding(visit: Any, name: str) -> None:
+    page = visit(f"/{name if name != 'race' else ''}")
+    stands(page, name)
     assert findings(page) == []
     page.emulate_media(color_scheme="dark")
+    page.reload()
+    stands(page, name)
     page.wait_for_function("() => getComputedStyle(document.querySelector('.stApp')).colorScheme === 'dark'")
-    drawn(page, 0)
     assert findings(page, only="color-contrast") == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from lab_browser_tools import drawn, fits, until
+from lab_browser_tools import drawn, fits, still, until
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.browser
@@ -84,6 +84,7 @@ def test_the_line_on_the_chart_and_the_slider_are_one_truth(visit: Any, shot: An
     page.wait_for_url("**/clipping?*t.value=*")
     dragged = chosen(page)
 
+    still(page)
     slider = page.locator(VALUE).first
     slider.focus()
     slider.press("ArrowRight")
@@ -91,6 +92,7 @@ def test_the_line_on_the_chart_and_the_slider_are_one_truth(visit: Any, shot: An
     agree(page)
     assert chosen(page) == pytest.approx(dragged * 10**0.05, rel=0.01)
 
+    still(page)
     grip = page.locator(".st-key-clipping-cosine .lab-grip").first
     grip.focus()
     grip.press("PageUp")

@@ -145,6 +145,7 @@ def test_zoom_stays_and_no_frame_is_blank_while_it_runs(going: Any) -> None:
 
 
 def test_somebody_else_may_watch_and_not_steer(going: Any, visit: Any) -> None:
+    run_id(going)  # its address names the run a moment after the page shows it
     other = visit(going.url.removeprefix(going.url.split("/train?")[0]))
     ready(other)
     other.get_by_text("You are watching").first.wait_for()
