@@ -5,28 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from prune_core.clipping import ClipStrategy
-from prune_core.data import DataSource
 from prune_core.experiment import Experiment
+from prune_core.export.python import PARTS as FAMILIES
 from prune_core.figures.words import number, percent
-from prune_core.models import ModelSource
-from prune_core.pruning import Criterion, Granularity, NofM, Pruning, Regrowth, Schedule, Weights
-from prune_core.registry import Registry
+from prune_core.pruning import Granularity, NofM, Pruning, Weights
 from prune_core.settings import Settings
 from prune_ui.fields import choice_label
 
 if TYPE_CHECKING:
     from prune_core.tracking import RunRecord
 
-FAMILIES: dict[str, Registry[Any]] = {
-    "data": DataSource.registry,
-    "model": ModelSource.registry,
-    "clip": ClipStrategy.registry,
-    "prune.criterion": Criterion.registry,
-    "prune.granularity": Granularity.registry,
-    "prune.schedule": Schedule.registry,
-    "prune.regrow": Regrowth.registry,
-}
 PARTS = {"data": "Data", "model": "Model", "clip": "Clipping", "prune": "Pruning", "train": "Training"}
 START = "Starts from"
 CRITERION = "prune.criterion"

@@ -6,12 +6,13 @@ from functools import partial
 
 import streamlit as st
 
+from prune_core.export.python import PARTS as FAMILIES
 from prune_core.models.torchvision_models import torchvision_names
 from prune_core.pruning import Criterion
 from prune_ui import prune_state as state
 from prune_ui import session
 from prune_ui.fields import choice_label, plain
-from prune_ui.naming import FAMILIES, part_label
+from prune_ui.naming import part_label
 from prune_ui.options import not_offered
 
 KEPT = (

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
-
 import streamlit as st
 
 from prune_core.events import InterventionField
@@ -13,10 +10,11 @@ from prune_core.settings import FieldSpec
 from prune_core.training import RACE_PRESETS
 from prune_ui import race_state as state
 from prune_ui.draft import NONE, Draft
-from prune_ui.fields import field_help, log_options, number_label, plain, slider_span
+from prune_ui.fields import plain
 from prune_ui.forms import Form
 from prune_ui.race_state import MODES, RaceView
 from prune_ui.session import Key
+from prune_ui.steering import slider, spec_of
 from prune_ui.train_form import fitting_model, repair_button
 
 SKIP = frozenset({"start"})
@@ -132,7 +130,10 @@ def sliders(form: Form[Experiment], view: RaceView | None) -> None:
     values = state.wanted(view) if view is not None and steered else {}
     threshold = values.get("clip_threshold", experiment.clip.threshold)
     sparsity = values.get("sparsity", experiment.prune.schedule.final)
-    specs = _spec(experiment.clip, experiment.clip.threshold_field), _spec(experiment.prune.schedule, "final")
+    specs = (
+        spec_of(experiment.clip, experiment.clip.threshold_field),
+        spec_of(experiment.prune.schedule, "final"),
+    )
     with left:
         _slider("clip_threshold", "Clip threshold", specs[0], threshold, form, view)
     with middle:
@@ -154,28 +155,11 @@ def _mode() -> None:
 def _slider(
     field: InterventionField, label: str, spec: FieldSpec, value: float, form: Form[Experiment], view: RaceView | None
 ) -> None:
-    span = slider_span(spec)
-    if span is None:
-        return
-    options = log_options(span, value) if spec.log else []
-    if spec.log:
-        shown = min(options, key=lambda o: abs(math.log(o / value)))
-    else:
-        shown = min(max(round(value, 4), span[0]), span[1])
-    key = f"race/slider/{field}"
-    # only where it differs: what is set anew every half second would pull the slider out of a dragging hand
-    if key not in st.session_state or not math.isclose(st.session_state[key], shown, rel_tol=1e-9):
-        st.session_state[key] = shown
+    def moved(to: float) -> None:
+        take(form, field, float(f"{to:.6g}"))
+
     watching = view is not None and view.active and not view.mine
-
-    def moved() -> None:
-        take(form, field, float(f"{st.session_state[key]:.6g}"))
-
-    look: dict[str, Any] = {"key": key, "on_change": moved, "help": field_help(spec), "disabled": watching}
-    if spec.log:
-        st.select_slider(label, options, shown, format_func=number_label, **look)
-    else:
-        st.slider(label, *span, shown, step=0.01, format="%g", **look)
+    slider(f"race/slider/{field}", label, spec, value, moved, disabled=watching)
 
 
 def take(form: Form[Experiment], field: InterventionField, value: float) -> None:
@@ -192,13 +176,6 @@ def take(form: Form[Experiment], field: InterventionField, value: float) -> None
     elif state.MODE.get() == "restart" and view is not None and not view.sample:
         state.launch(form)
     state.AGAIN.set(True)
-
-
-def _spec(part: object, name: str) -> FieldSpec:
-    *members, name = name.split(".")
-    for member in members:
-        part = getattr(part, member)
-    return next(s for s in type(part).fields() if s.name == name)  # type: ignore[attr-defined]
 
 
 def readable(sentence: str) -> str:

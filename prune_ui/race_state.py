@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
-import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,11 +16,12 @@ from prune_core.experiment import Experiment
 from prune_core.tracking import SAMPLE_RACE, Races
 from prune_core.training import LaneName
 from prune_core.training.lockstep import fields_of
-from prune_ui import session
+from prune_ui import session, steering
 from prune_ui.forms import Form
 from prune_ui.live import LiveRun, feed
 from prune_ui.session import Key
-from prune_ui.train_actions import NOTHING, PATIENCE_S, in_force
+from prune_ui.steering import Asked
+from prune_ui.train_actions import NOTHING, in_force
 
 PAGE = "race"
 RACE = "race"  # the URL's name for the race that is shown
@@ -35,7 +34,7 @@ SAID: Key[str] = Key("race/said", "")  # a sentence to show once
 AGAIN: Key[bool] = Key("race/again", False)  # a fragment changed something outside itself
 MODE: Key[Mode] = Key("race/mode", "restart")
 PACE: Key[str] = Key("race/pace", "full")
-ASKED: Key[dict[str, dict[InterventionField, tuple[float, float]]]] = Key("race/asked", {})  # by race: value, when
+ASKED: Key[Asked] = Key("race/asked", {})
 
 
 @dataclass(frozen=True)
@@ -173,13 +172,8 @@ def view_of(race: str, *, now: bool = False) -> RaceView:
 
 
 def act(action: Callable[[], object]) -> bool:
-    """Do it; a LabError becomes a sentence. Returns whether it went well."""
-    try:
-        action()
-    except LabError as error:
-        SAID.set(str(error))
-        return False
-    return True
+    """Do it; a LabError becomes a sentence on the page. Returns whether it went well."""
+    return steering.act(action, SAID)
 
 
 # --- buttons ----------------------------------------------------------------------------------------------------------
@@ -252,7 +246,7 @@ def intervene(race: str, field: InterventionField, value: float) -> None:
     """Change a setting of a race of one's own, in all lanes that have it, from the same step on."""
     changed: dict[InterventionField, float] = {field: value}
     if _may(race) and act(lambda: session.lab().race_handle(race).set(**changed, sender="page")):
-        ASKED.set({race: {**ASKED.get().get(race, {}), field: (value, time.monotonic())}})
+        steering.ask(ASKED, race, field, value)
 
 
 def wanted(view: RaceView) -> dict[InterventionField, float]:
@@ -262,12 +256,4 @@ def wanted(view: RaceView) -> dict[InterventionField, float]:
         found = in_force(run)
         values |= {f: v for f, v in found.items() if f not in values or run.active}
     values = {f: v for f, v in values.items() if f in fields_of(view.experiment)}
-    asked = {
-        field: (value, at)
-        for field, (value, at) in ASKED.get().get(view.id, {}).items()
-        if field in values
-        and not math.isclose(values[field], value, rel_tol=1e-6)
-        and (view.status == "paused" or time.monotonic() - at < PATIENCE_S)
-    }
-    ASKED.set({view.id: asked})
-    return {**values, **{field: value for field, (value, _) in asked.items()}}
+    return steering.wanted(ASKED, view.id, values, paused=view.status == "paused")

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import math
-import time
 from collections.abc import Callable
 
 from prune_core.errors import LabError, RunNotFoundError, StoreUnavailableError
 from prune_core.events import InterventionField
 from prune_core.experiment import Experiment
-from prune_ui import cache, session
+from prune_ui import cache, session, steering
 from prune_ui.forms import Form
 from prune_ui.live import LiveRun, feed
 from prune_ui.session import Key
+from prune_ui.steering import Asked
 
 PAGE = "train"
 NOTHING = "-"  # after Reset: no run is shown, not even the sample
 
 SHOWN: Key[str] = Key("train/run", "")  # empty: the sample run
 SAID: Key[str] = Key("train/said", "")  # a sentence to show once
-ASKED: Key[dict[str, dict[InterventionField, tuple[float, float]]]] = Key("train/asked", {})  # by run: value, when
-PATIENCE_S = 5.0
+ASKED: Key[Asked] = Key("train/asked", {})
 LAUNCHED: Key[bool] = Key("train/launched", False)  # this very click began a run
 AGAIN: Key[bool] = Key("train/again", False)  # a fragment changed something outside itself
 
@@ -87,13 +85,8 @@ def _readable(run: LiveRun) -> LiveRun:
 
 
 def act(action: Callable[[], object]) -> bool:
-    """Do it; a LabError becomes a sentence. Returns whether it went well."""
-    try:
-        action()
-    except LabError as error:
-        SAID.set(str(error))
-        return False
-    return True
+    """Do it; a LabError becomes a sentence on the page. Returns whether it went well."""
+    return steering.act(action, SAID)
 
 
 # --- buttons ----------------------------------------------------------------------------------------------------------
@@ -142,7 +135,7 @@ def intervene(run_id: str, field: InterventionField, value: float) -> None:
     """Change a setting of a run of one's own from the next step on."""
     changed: dict[str, float] = {field: value}
     if may_steer(run_id) and act(lambda: session.lab().handle(run_id).set(**changed, sender="page")):
-        ASKED.set({run_id: {**ASKED.get().get(run_id, {}), field: (value, time.monotonic())}})
+        steering.ask(ASKED, run_id, field, value)
 
 
 def drag_threshold(form: Form[Experiment], run: LiveRun, value: float) -> None:
@@ -161,16 +154,7 @@ def drag_threshold(form: Form[Experiment], run: LiveRun, value: float) -> None:
 
 def wanted(run: LiveRun) -> dict[InterventionField, float]:
     """``in_force``, with what this visitor has just asked for and the run has not used yet: no slider jumps back."""
-    values = in_force(run)
-    asked = {
-        field: (value, at)
-        for field, (value, at) in ASKED.get().get(run.record.id, {}).items()
-        if field in values
-        and not math.isclose(values[field], value, rel_tol=1e-6)
-        and (run.record.status == "paused" or time.monotonic() - at < PATIENCE_S)
-    }
-    ASKED.set({run.record.id: asked})
-    return {**values, **{field: value for field, (value, _) in asked.items()}}
+    return steering.wanted(ASKED, run.record.id, in_force(run), paused=run.record.status == "paused")
 
 
 def in_force(run: LiveRun) -> dict[InterventionField, float]:

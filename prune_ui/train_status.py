@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import streamlit as st
 
@@ -14,10 +13,11 @@ from prune_core.figures.words import count, number, percent
 from prune_core.settings import FieldSpec
 from prune_ui import explain
 from prune_ui import train_actions as actions
-from prune_ui.fields import field_help, log_options, number_label, plain, slider_span
+from prune_ui.fields import plain
 from prune_ui.forms import Form
 from prune_ui.live import LiveRun
 from prune_ui.naming import in_text, pruning_options
+from prune_ui.steering import slider, spec_of
 
 Colour = Literal["red", "orange", "yellow", "blue", "green", "violet", "gray", "grey", "primary"]
 
@@ -212,10 +212,10 @@ def mid_run(run: LiveRun) -> None:
     experiment, values = run.record.experiment, actions.wanted(run)
     specs: list[tuple[InterventionField, str, FieldSpec]] = []
     if experiment.clip is not None:
-        specs.append(("clip_threshold", "Clip threshold", _spec(experiment.clip, experiment.clip.threshold_field)))
-    specs.append(("lr", "Learning rate", _spec(experiment.train, "lr")))
+        specs.append(("clip_threshold", "Clip threshold", spec_of(experiment.clip, experiment.clip.threshold_field)))
+    specs.append(("lr", "Learning rate", spec_of(experiment.train, "lr")))
     if experiment.prune is not None:
-        specs.append(("sparsity", "Target sparsity", _spec(experiment.prune.schedule, "final")))
+        specs.append(("sparsity", "Target sparsity", spec_of(experiment.prune.schedule, "final")))
     with st.container(border=True, key="train_midrun"):
         if run.active:
             st.caption("**Change while it runs** · from the next step on; every change is marked on the charts.")
@@ -223,36 +223,7 @@ def mid_run(run: LiveRun) -> None:
             st.caption("**What held at the end** · these can be changed while a run goes; *Train* starts the next one.")
         for column, (field, label, spec) in zip(st.columns(len(specs), gap="medium"), specs, strict=True):
             with column:
-                _mid_slider(run, field, label, spec, values[field])
-
-
-def _mid_slider(run: LiveRun, field: InterventionField, label: str, spec: FieldSpec, value: float) -> None:
-    span = slider_span(spec)
-    if span is None:
-        return
-    options = log_options(span, value) if spec.log else []
-    if spec.log:
-        shown = min(options, key=lambda o: abs(math.log(o / value)))
-    else:
-        shown = min(max(round(value, 4), span[0]), span[1])
-    key = f"train/mid/{run.record.id}/{field}"
-    # only where it differs: what is set anew every half second would pull the slider out of a dragging hand
-    if key not in st.session_state or not math.isclose(st.session_state[key], shown, rel_tol=1e-9):
-        st.session_state[key] = shown
-
-    def changed() -> None:
-        actions.intervene(run.record.id, field, float(st.session_state[key]))
-
-    look: dict[str, Any] = {"key": key, "on_change": changed, "help": field_help(spec), "disabled": not run.active}
-    # shown is the default, too: a browser that missed the run in which it was set would report the slider's lower end
-    if spec.log:
-        st.select_slider(label, options, shown, format_func=number_label, **look)
-    else:
-        st.slider(label, *span, shown, step=0.01, format="%g", **look)
-
-
-def _spec(part: object, name: str) -> FieldSpec:
-    *members, name = name.split(".")
-    for member in members:
-        part = getattr(part, member)
-    return next(s for s in type(part).fields() if s.name == name)  # type: ignore[attr-defined]
+                slider(
+                    f"train/mid/{run.record.id}/{field}", label, spec, values[field],
+                    partial(actions.intervene, run.record.id, field), disabled=not run.active,
+                )  # fmt: skip

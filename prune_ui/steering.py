@@ -1,0 +1,84 @@
+"""Sliders that act on what goes on, the same for a run and for a race: no slider jumps back, none is pulled away."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import streamlit as st
+
+from prune_core.errors import LabError
+from prune_core.events import InterventionField
+from prune_core.settings import FieldSpec
+from prune_ui.fields import field_help, log_options, number_label, slider_span
+from prune_ui.session import Key
+
+PATIENCE_S = 5.0  # until what was asked for has to be in use
+Asked = dict[str, dict[InterventionField, tuple[float, float]]]  # by run or race: value, and when
+
+
+def act(action: Callable[[], object], said: Key[str]) -> bool:
+    """Do it; a LabError becomes the sentence ``said``. Returns whether it went well."""
+    try:
+        action()
+    except LabError as error:
+        said.set(str(error))
+        return False
+    return True
+
+
+def ask(asked: Key[Asked], of: str, field: InterventionField, value: float) -> None:
+    """Note that ``value`` was asked for just now."""
+    asked.set({of: {**asked.get().get(of, {}), field: (value, time.monotonic())}})
+
+
+def wanted(
+    asked: Key[Asked], of: str, values: Mapping[InterventionField, float], *, paused: bool
+) -> dict[InterventionField, float]:
+    """``values``, those in force, with what was asked for and is not yet used; while paused nothing is too late."""
+    open_ = {
+        field: (value, at)
+        for field, (value, at) in asked.get().get(of, {}).items()
+        if field in values
+        and not math.isclose(values[field], value, rel_tol=1e-6)
+        and (paused or time.monotonic() - at < PATIENCE_S)
+    }
+    asked.set({of: open_})
+    return {**values, **{field: value for field, (value, _) in open_.items()}}
+
+
+def slider(
+    key: str, label: str, spec: FieldSpec, value: float, changed: Callable[[float], object], *, disabled: bool
+) -> None:
+    """Draw a slider of a setting at ``value``; ``changed`` gets what it is moved to."""
+    span = slider_span(spec)
+    if span is None:
+        return
+    options = log_options(span, value) if spec.log else []
+    if spec.log:
+        shown = min(options, key=lambda o: abs(math.log(o / value)))
+    else:
+        shown = min(max(round(value, 4), span[0]), span[1])
+    # only where it differs: what is set anew every half second would pull the slider out of a dragging hand
+    if key not in st.session_state or not math.isclose(st.session_state[key], shown, rel_tol=1e-9):
+        st.session_state[key] = shown
+
+    def moved() -> None:
+        changed(float(st.session_state[key]))
+
+    look: dict[str, Any] = {"key": key, "on_change": moved, "help": field_help(spec), "disabled": disabled}
+    # shown is the default, too: a browser that missed the run in which it was set would report the slider's lower end
+    if spec.log:
+        st.select_slider(label, options, shown, format_func=number_label, **look)
+    else:
+        st.slider(label, *span, shown, step=0.01, format="%g", **look)
+
+
+def spec_of(part: object, name: str) -> FieldSpec:
+    """The field of a part by its dotted name."""
+    *members, name = name.split(".")
+    for member in members:
+        part = getattr(part, member)
+    return next(s for s in type(part).fields() if s.name == name)  # type: ignore[attr-defined]
