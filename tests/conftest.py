@@ -25,8 +25,8 @@ import torch  # noqa: E402
 from xdist.scheduler import LoadScopeScheduling  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(Path(__file__).parent))  # tests import lab_services by its name
-pytest.register_assert_rewrite("lab_services")
+sys.path.insert(0, str(Path(__file__).parent))  # tests import lab_services and lab_processes by name
+pytest.register_assert_rewrite("lab_services", "lab_processes")
 from lab_services import IN_CI, bucket, postgres, s3  # noqa: E402, F401
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

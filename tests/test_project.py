@@ -172,6 +172,12 @@ def test_make_targets_are_one_line_that_calls_a_script():
         assert (ROOT / script[1]).stat().st_mode & 0o111, f"{script[1]} can be executed"
 
 
+def test_every_browser_test_is_in_a_file_that_its_stage_reads():
+    tests = [p for p in tracked() if p.name.startswith("test_") and p.suffix == ".py"]
+    marked = {p for p in tests if "mark." + "browser" in p.read_text(encoding="utf-8")}
+    assert marked == {p for p in tests if fnmatchcase(p.relative_to(ROOT).as_posix(), "tests/ui/*_browser.py")} != set()
+
+
 def test_shell_scripts_parse():
     for path in [p for p in tracked() if p.parent.name in ("scripts", ".ci") and p.suffix != ".py"]:
         assert subprocess.run(["bash", "-n", str(path)], capture_output=True, check=False).stderr == b"", path.name

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from lab_processes import Other
 
 import prune_core as pc
 from prune_core.jobs import Lab
@@ -58,23 +59,15 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
     os.environ["PRUNE_LAB_PLUGINS"] = "lab_test_parts"
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HERE), before["PYTHONPATH"]]))
     janitor = subprocess.Popen([sys.executable, "-c", JANITOR, str(home)], stdin=subprocess.PIPE)
-    starters = [
-        subprocess.Popen([sys.executable, "-c", STARTER, str(home)], stdout=subprocess.PIPE, text=True)
-        for _ in range(2)
-    ]
+    starters = [Other(STARTER, str(home)) for _ in range(2)]
     try:
-        pids = [int(starter.stdout.readline()) for starter in starters if starter.stdout]
+        pids = [int(starter.stdout.readline()) for starter in starters]
         for starter in starters:
             starter.kill()
-            starter.wait()
         yield Started(home, pids, [starter.pid for starter in starters])
     finally:
         for starter in starters:
-            with contextlib.suppress(ProcessLookupError):
-                starter.kill()
-            starter.wait()
-            if starter.stdout:
-                starter.stdout.close()
+            starter.kill()
         Lab(home=home).shutdown()
         janitor.communicate()
         for name, value in before.items():

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
+from lab_processes import Other
 from lab_test_tools import until
 
 import prune_core as pc
 from prune_core.jobs import Lab
 
 Make = Callable[..., pc.Experiment]
+
+ASKER = """
+import sys, time
+sys.path.insert(0, sys.argv[2])
+import lab_test_parts, prune_core as pc
+from prune_core.jobs import Lab
+exp = pc.Experiment(data=pc.Digits(), model=lab_test_parts.Slow(), train=pc.Training(steps=40, eval_every=10_000))
+print(Lab(home=sys.argv[1], workers=2).sweep(exp, {"train.seed": range(4)}, where="workers").id, flush=True)
+time.sleep(600)
+"""
 
 
 def small(steps: int = 40) -> pc.Experiment:
@@ -56,27 +64,10 @@ def test_a_killed_worker_costs_its_member_nothing(lab: Lab, experiment: Make):
     done_once(handle, 3)
 
 
-def test_a_sweep_goes_on_when_whoever_asked_for_it_is_killed(lab: Lab, started, tmp_path: Path):
-    script = tmp_path / "ask.py"
-    script.write_text(f"""
-import sys, time
-sys.path.insert(0, {str(Path(__file__).parent)!r})
-import lab_test_parts, prune_core as pc
-from prune_core.jobs import Lab
-exp = pc.Experiment(data=pc.Digits(), model=lab_test_parts.Slow(), train=pc.Training(steps=40, eval_every=10_000))
-print(Lab(home=sys.argv[1], workers=2).sweep(exp, {{"train.seed": range(4)}}, where="workers").id, flush=True)
-time.sleep(600)
-""")
-    path = os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]))
-    asker = subprocess.Popen(
-        [sys.executable, str(script), str(started.home)], stdout=subprocess.PIPE, text=True,
-        env={**os.environ, "PYTHONPATH": path, "PRUNE_LAB_HOME": str(started.home)},
-    )  # fmt: skip
-    assert asker.stdout is not None
+def test_a_sweep_goes_on_when_whoever_asked_for_it_is_killed(lab: Lab, started):
+    asker = Other(ASKER, str(started.home), str(Path(__file__).parent), PRUNE_LAB_HOME=str(started.home))
     sweep_id = asker.stdout.readline().strip()
     asker.kill()
-    asker.wait()
-    asker.stdout.close()
     handle = lab.sweep_handle(sweep_id)
     assert handle.wait(60) == "finished"
     done_once(handle, 4)

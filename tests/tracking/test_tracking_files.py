@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import subprocess
 import sys
 import threading
 import time
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 import torch
 from fsspec.registry import _registry
+from lab_processes import Other
 
 import prune_core as pc
 from prune_core import remote
@@ -54,22 +54,15 @@ def test_a_run_killed_on_one_machine_goes_on_bitwise_on_another(
 ) -> None:
     experiment = experiment.with_(**{"train.steps": 120})
     run_id = store.create(experiment)
-    victim = subprocess.Popen(
-        [sys.executable, "-c", slow_executor, store.url, run_id, "there"],
-        stdin=subprocess.PIPE,
-        env={**os.environ, "PRUNE_LAB_HOME": str(tmp_path / "there")},
-    )
+    victim = Other(slow_executor, store.url, run_id, "there", PRUNE_LAB_HOME=str(tmp_path / "there"))
     try:
-        assert victim.stdin is not None
-        victim.stdin.write(b"go\n")
-        victim.stdin.flush()
+        victim.go()
         began = time.monotonic()
         while store.run(run_id).step < 40 or not store.run(run_id).checkpoint:
             assert time.monotonic() - began < 100, store.run(run_id)
             time.sleep(0.01)
     finally:
         victim.kill()
-        victim.communicate()
     assert store.reap(older_than_s=0.05) == [run_id]
     known = store.run(run_id).checkpoint
     assert 0 < known < 120

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
-import subprocess
-import sys
 import time
+
+from lab_processes import Other
 
 import prune_core as pc
 from prune_core.events import STEP_FIELDS
@@ -20,31 +19,19 @@ def test_twins_one_of_them_killed_end_bitwise_equal(
 ) -> None:
     experiment = experiment.with_(**{"train.steps": 200})
     killed, twin = store.create(experiment), store.create(experiment)
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", slow_executor, store.url, run_id, str(i)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for i, run_id in enumerate((killed, twin))
-    ]
+    processes = [Other(slow_executor, store.url, run_id, str(i)) for i, run_id in enumerate((killed, twin))]
     try:
         for process in processes:
-            assert process.stdin is not None
-            process.stdin.write("go\n")
-            process.stdin.flush()
+            process.go()
         began = time.monotonic()
         while store.run(killed).step < 60 or not store.run(killed).checkpoint:
             assert time.monotonic() - began < 100, store.run(killed)
             time.sleep(0.01)
         os.kill(processes[0].pid, signal.SIGKILL)
-        assert processes[1].communicate(timeout=100)[0] == "finished\n"
+        assert processes[1].said() == "finished\n"
     finally:
         for process in processes:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            process.communicate()
+            process.kill()
     assert store.reap(older_than_s=0.05) == [killed]
     record = store.run(killed)
     assert record.status == "failed"

@@ -6,8 +6,6 @@ import multiprocessing
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from lab_processes import Other
 
 import prune_core as pc
 from prune_core.events import EvalEvent, InterventionEvent, MaskEvent
@@ -45,7 +44,7 @@ def store(address: str) -> Iterator[Store]:
     found.close()
 
 
-# Fresh processes: one forked from a process with threads may wait for ever for a lock that one of them held.
+# Not forked from here: a process with threads may leave a child waiting for ever for a lock that one of them held.
 TAKER = """
 import os, sys
 from prune_core.tracking import Store, new_token
@@ -66,32 +65,23 @@ print(*[store.create(experiment) for _ in range(10)])
 """
 
 
-def process(script: str, *arguments: str) -> subprocess.Popen[str]:
-    """Another process that begins when it is told to."""
-    command = [sys.executable, "-c", script, *arguments]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-
 def test_of_processes_that_race_for_a_run_one_gets_it(store: Store, experiment: pc.Experiment) -> None:
     ids = [store.create(experiment) for _ in range(12)]
-    racers = [process(TAKER, store.url, *ids) for _ in range(2)]
+    racers = [Other(TAKER, store.url, *ids) for _ in range(2)]
     assert [racer.stdout.readline() for racer in racers] == ["ready\n"] * 2
     for racer in racers:
-        racer.stdin.write("go\n")
-        racer.stdin.flush()
-    found = [tuple(line.split()) for racer in racers for line in racer.communicate(timeout=60)[0].splitlines()]
+        racer.go()
+    found = [tuple(line.split()) for racer in racers for line in racer.said().splitlines()]
     assert sorted(run_id for run_id, _ in found) == sorted(ids)  # each exactly once
     assert {(r.id, r.worker) for r in map(store.run, ids)} == set(found)
     assert all(r.status == "running" for r in map(store.run, ids))
 
 
 def test_processes_that_open_an_empty_store_at_once_share_it(address: str, experiment: pc.Experiment) -> None:
-    makers = [process(MAKER, address, experiment.to_json()) for _ in range(2)]
+    makers = [Other(MAKER, address, experiment.to_json()) for _ in range(2)]
     for maker in makers:
-        maker.stdin.write("go\n")
-        maker.stdin.flush()
-    ids = [run_id for maker in makers for run_id in maker.communicate(timeout=100)[0].split()]
-    assert [maker.returncode for maker in makers] == [0, 0]
+        maker.go()
+    ids = [run_id for maker in makers for run_id in maker.said().split()]
     assert len(set(ids)) == 20
     store = Store(address)
     assert set(store.runs()["id"]) == set(ids)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import torch
+from lab_processes import Other
 
 import prune_core as pc
 
@@ -36,16 +35,14 @@ def test_a_killed_run_resumes_and_ends_bitwise_equal(experiment: pc.Experiment, 
     exp = experiment.with_(**{"train.optimizer": optimizer, "train.lr": 0.01, "train.steps": 150})
     settings, path = tmp_path / "exp.yaml", tmp_path / "run" / "checkpoint.pt"
     settings.write_text(exp.to_yaml())
-    victim = subprocess.Popen([sys.executable, "-c", SCRIPT, str(settings), str(path)], stdout=subprocess.PIPE)
+    victim = Other(SCRIPT, str(settings), str(path))
     try:
-        assert victim.stdout is not None
         for line in victim.stdout:
             if int(line) >= 60 and path.exists():
                 break
         os.kill(victim.pid, signal.SIGKILL)
     finally:
         victim.kill()
-        victim.wait()
     at = pc.load_checkpoint(path).step
     assert 0 < at < 150
     resumed = pc.run(exp, checkpoint=path, progress=False)
