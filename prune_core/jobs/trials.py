@@ -15,7 +15,7 @@ import pandas as pd
 from distributed import Client
 
 from prune_core.claims import COLUMNS, Claim, Verdict, named
-from prune_core.errors import ConfigError, EngineError, LabError, RunNotFoundError, StoreError
+from prune_core.errors import ConfigError, EngineError, LabError, StoreError
 from prune_core.jobs.estimate import Estimate
 from prune_core.jobs.sweeping import Sweeping, Where, check_parts
 from prune_core.jobs.sweeps import SweepHandle
@@ -200,8 +200,8 @@ class Trying(Sweeping):
         trials, sweep = Trials(self.store), self.sweep_handle(trial_id)
         try:
             return TrialHandle(sweep, trials, self)
-        except StoreError as error:
-            if isinstance(error, RunNotFoundError) or not _adopted(trials, self.home, trial_id):
+        except StoreError:
+            if not _adopted(trials, self.home, trial_id):
                 raise
             return TrialHandle(sweep, trials, self)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
-from prune_core.errors import RunNotFoundError, StoreError
+from prune_core.errors import StoreError
 from prune_core.sweeping import Sweep
 from prune_core.tracking import schema
 from prune_core.tracking.alive import Process
@@ -89,14 +89,10 @@ class Trials:
         return str(row.id) if row is not None and _useful(row) else None
 
     def record(self, trial_id: str) -> TrialRecord:
-        """The trial of that id. Raises StoreError where there is none, RunNotFoundError where there is no sweep either."""
-        columns = (trials, sweeps.c.status)
-        query = select(*columns).select_from(BOTH).where(trials.c.id == trial_id)
+        """The trial of that id. Raises StoreError where there is none."""
+        query = select(trials, sweeps.c.status).select_from(BOTH).where(trials.c.id == trial_id)
         with self._db.reading() as connection:
             row = connection.execute(query).first()
-            sweep = connection.execute(select(sweeps.c.id).where(sweeps.c.id == trial_id)).first()
-        if sweep is None:
-            raise RunNotFoundError(f"There is no trial {trial_id!r} in this store.")
         if row is None:
             raise StoreError(f"There is no trial {trial_id} in this store: that is a sweep of another kind.")
         return TrialRecord(
@@ -106,7 +102,7 @@ class Trials:
         )  # fmt: skip
 
     def list(self, owner: str | None = None, limit: int = 200) -> list[Row[Any]]:
-        """The newest trials first: id, kind, verdict (JSON, or empty), problem, and status, owner, created of the sweep."""
+        """The newest trials first: id, kind, verdict (JSON, or empty), problem; status, owner, created of the sweep."""
         query = select(*LISTED, *OF_SWEEP).select_from(BOTH).where(sweeps.c.deleted.is_(None))
         if owner is not None:
             query = query.where(sweeps.c.owner == owner)

@@ -13,9 +13,12 @@ import pytest
 from lab_test_tools import until
 
 import prune_core as pc
+from prune_core.claims import WORDS, ClippingPrunes
 from prune_core.jobs import Lab
+from prune_core.tracking import Trials
 
 Make = Callable[..., pc.Experiment]
+LOOKING = ClippingPrunes(model=pc.MLP(width=8), seeds=2, steps=20, thresholds=(0.01,), sparsity=0.5)
 
 
 def small(steps: int = 40) -> pc.Experiment:
@@ -56,15 +59,21 @@ def test_a_killed_worker_costs_its_member_nothing(lab: Lab, experiment: Make):
     done_once(handle, 3)
 
 
-def test_a_sweep_goes_on_when_whoever_asked_for_it_is_killed(lab: Lab, started, tmp_path: Path):
+def test_a_sweep_and_a_trial_go_on_when_whoever_asked_for_them_is_killed(lab: Lab, started, tmp_path: Path):
     script = tmp_path / "ask.py"
     script.write_text(f"""
 import sys, time
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 import lab_test_parts, prune_core as pc
 from prune_core.jobs import Lab
+from prune_core.tracking import Trials
 exp = pc.Experiment(data=pc.Digits(), model=lab_test_parts.Slow(), train=pc.Training(steps=40, eval_every=10_000))
-print(Lab(home=sys.argv[1], workers=2).sweep(exp, {{"train.seed": range(4)}}, where="workers").id, flush=True)
+lab = Lab(home=sys.argv[1], workers=2)
+claim = pc.Claim.from_dict({LOOKING.to_dict()!r})
+trial = lab.trial(claim, where="workers")
+trial.sweep.wait(60)
+sweep = lab.sweep(exp, {{"train.seed": range(4)}}, where="workers")
+print(sweep.id, trial.id, Trials(lab.store).take(trial.id), flush=True)
 time.sleep(600)
 """)
     path = os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]))
@@ -73,10 +82,16 @@ time.sleep(600)
         env={**os.environ, "PYTHONPATH": path, "PRUNE_LAB_HOME": str(started.home)},
     )  # fmt: skip
     assert asker.stdout is not None
-    sweep_id = asker.stdout.readline().strip()
+    sweep_id, trial_id, token = asker.stdout.readline().split()
+    trial = lab.trial_handle(trial_id)
+    assert trial.state == "measuring"
+    assert str(asker.pid) in trial.record.measured_by, "whoever asked is measuring it, and this process leaves it to it"
     asker.kill()
     asker.wait()
     asker.stdout.close()
+    assert trial.wait(60).verdict().word in WORDS
+    assert not Trials(lab.store).beat(trial_id, token), "the one that died lost the right to say more"
+    assert lab.trial(LOOKING).id == trial_id and lab.trials()["id"].tolist() == [trial_id]
     handle = lab.sweep_handle(sweep_id)
     assert handle.wait(60) == "finished"
     done_once(handle, 4)
