@@ -10,7 +10,7 @@ from prune_core.registry import Entry
 from prune_ui import claims_cards, claims_evidence, claims_form, predict, session
 from prune_ui import claims_state as state
 from prune_ui.claims_read import View, samples
-from prune_ui.explain import time_left
+from prune_ui.explain import duration, time_left
 from prune_ui.fields import plain
 from prune_ui.naming import in_text, part_label
 from prune_ui.predict import Answer
@@ -99,7 +99,7 @@ def _head(entry: Entry[Claim], view: View | None) -> None:
         if view.progress is not None and view.state == "running":
             st.progress(view.progress.done / max(view.progress.total, 1), text=_progress(view))
         elif view.state == "measuring":
-            st.progress(1.0, text="All runs are done: models and times are being measured in a worker ...")
+            st.progress(1.0, text=f"All runs are done; a worker measures models and times{_takes(view.claim)}")
         else:
             whose = "Your trial" if view.mine else "A trial in this lab"
             st.badge(
@@ -116,10 +116,10 @@ def _buttons(entry: Entry[Claim], view: View) -> None:
     if view.mine:
         if view.state == "running":
             st.button("Stop", key="claims/stop", icon=":material/stop:", on_click=state.steer, args=(view.id, "stop"))
-        elif view.state == "stopped":
+        elif view.state == "stopped" or _lost(view):
             st.button(
-                "Go on", key="claims/resume", icon=":material/play_arrow:", on_click=state.steer,
-                args=(view.id, "resume"),
+                "Go on" if view.state == "stopped" else "Try the failed runs again", key="claims/resume",
+                icon=":material/play_arrow:", on_click=state.steer, args=(view.id, "resume"),
             )  # fmt: skip
         elif view.state in ("done", "failed") and view.claim.looks:
             st.button(
@@ -131,6 +131,11 @@ def _buttons(entry: Entry[Claim], view: View) -> None:
             "Show the sample", key="claims/sample", icon=":material/auto_stories:", type="tertiary",
             on_click=_sample, args=(entry.name,),
         )  # fmt: skip
+
+
+def _lost(view: View) -> bool:
+    """Whether runs of a trial that is over failed, so that it could not be judged."""
+    return view.state == "failed" and view.progress is not None and view.progress.failed > 0
 
 
 def _sample(name: str) -> None:
@@ -158,6 +163,11 @@ def _on(claim: Claim) -> str:
     """What a trial was made with, in a few words."""
     data, model = part_label("data", claim.data.registered_as), part_label("model", claim.model.registered_as)
     return f"{data} · {in_text(model)} · {plural(claim.seeds, 'seed')} · {plural(claim.steps, 'step')}"
+
+
+def _takes(claim: Claim) -> str:
+    """About how long measuring takes; nothing where that is a moment."""
+    return f": about {duration(claim.measuring_s)}" if claim.measuring_s > 1 else ""
 
 
 def _progress(view: View) -> str:

@@ -195,6 +195,11 @@ class Trying(Sweeping):
             handle.measure_here()
         return handle
 
+    def tried(self, claim: Claim | str) -> str | None:
+        """The id of the trial that ``trial`` would return without a run; None where it would begin one."""
+        claim = named(claim)
+        return Trials(self.store).current(claim.to_dict(), claim.experiments())
+
     def trial_handle(self, trial_id: str) -> TrialHandle:
         """The trial of that id, of whichever process. Raises RunNotFoundError, or StoreError for another sweep."""
         trials, sweep = Trials(self.store), self.sweep_handle(trial_id)
