@@ -76,6 +76,7 @@ def _guess(view: View | None) -> bool:
     question = state.question(view)
     guess = predict.ask(question)
     if guess is None:
+        st.caption("The verdict comes after your guess, with its figures and how it was found.")
         return False
     predict.beside(question, guess, Answer(view.verdict.word, "The figures are below."))
     return True
@@ -96,17 +97,10 @@ def _head(entry: Entry[Claim], view: View | None) -> None:
             st.badge("Sample", icon=":material/auto_stories:", color="violet")
             st.caption(f"{_on(view.claim)}; measured on another machine, and shipped with the lab.", width="content")
             return
-        if view.progress is not None and view.state == "running":
-            st.progress(view.progress.done / max(view.progress.total, 1), text=_progress(view))
-        elif view.state == "measuring":
-            st.progress(1.0, text=f"All runs are done; a worker measures models and times{_takes(view.claim)}")
-        else:
-            whose = "Your trial" if view.mine else "A trial in this lab"
-            st.badge(
-                whose if view.state == "done" else f"{whose}: {view.state}",
-                color="violet" if view.state == "done" else "orange",
-            )
-            st.caption(_on(view.claim), width="content")
+        whose = "Your trial" if view.mine else "A trial in this lab"
+        fine = view.going or view.state == "done"
+        st.badge(whose if fine else f"{whose}: {view.state}", color="violet" if fine else "orange")
+        st.caption(_on(view.claim), width="content")
         _buttons(entry, view)
     if view.problem:
         st.warning(plain(view.problem), icon=":material/warning:")
@@ -155,8 +149,16 @@ def _verdict(view: View | None) -> None:
             st.markdown(plain(view.verdict.sentence))
             st.caption(plain(view.claim.explanation))
         elif view.going:
+            if view.progress is not None and view.state == "running":
+                st.progress(view.progress.done / max(view.progress.total, 1), text=_progress(view))
+            else:
+                st.progress(1.0, text=f"All runs are done; a worker measures models and times{_takes(view.claim)}")
             when = "all runs are done and measured" if view.claim.looks else "all runs are done; the figures fill in"
             st.caption(f"The verdict comes when {when}. You may leave: this page's address finds it again.")
+        elif view.state == "stopped" and view.progress is not None:
+            goes = "*Go on* does the rest" if view.mine else "who began it can go on with the rest"
+            done = f"{count(view.progress.done)} of {plural(view.progress.total, 'run')}"
+            st.caption(f"Stopped after {done}; they stay, and {goes}.")
 
 
 def _on(claim: Claim) -> str:
