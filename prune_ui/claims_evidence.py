@@ -20,6 +20,7 @@ from prune_ui.claims_read import View
 from prune_ui.fields import plain
 
 NAMES = {"arm": "what", "at": "at", "seed": "seed", "measure": "measure", "value": "value", "unit": "unit"}
+MOST_ARMS = 6  # that get a link of their own
 MOST_SEEDS = 6  # runs that can be compared at once
 
 
@@ -51,9 +52,9 @@ def drawn(table: pd.DataFrame, picture: Picture, places: int = 0) -> dict[str, A
 
 
 def _places(view: View, picture: Picture) -> int:
-    """How many rows there will be, of a trial that goes on."""
+    """How many rows there will be, of a trial without a verdict yet."""
     arms = {arm.name for arm in view.claim.arms()} - {picture.relative_to}
-    return len(arms) * len(picture.measures) if view.going else 0
+    return len(arms) * len(picture.measures) if view.verdict is None else 0
 
 
 def _show(name: str, number: int, figure: dict[str, Any]) -> None:
@@ -105,7 +106,7 @@ def _links(view: View) -> None:
     )  # fmt: skip
     first = view.table[["arm", "at", "run"]].drop_duplicates("run")
     groups = list(first.groupby("arm", sort=False))
-    for arm, runs in groups[:4]:
+    for arm, runs in groups[:MOST_ARMS]:
         label = f"Runs: {arm}" if len(groups) > 1 else "Its runs side by side"
         ids = ",".join(str(run) for run in list(runs["run"])[:MOST_SEEDS])
         st.page_link("pages/runs.py", label=label, icon=":material/table_rows:", query_params={"runs": ids})

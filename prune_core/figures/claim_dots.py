@@ -155,7 +155,7 @@ def _axis(data: ClaimDots) -> Plain:
                 "ticktext": [number(t) for t in ticks]}  # fmt: skip
     low, high = min(seen), max(seen)
     if picture.unit in ("%", "s") and not (picture.unit == "%" and low > 0.5):
-        low = 0.0
+        low = min(low, 0.0)  # from zero, but an interval of two seeds may reach below it
     pad = 0.08 * max(high - low, 0.02)
     return {
         "range": [low - pad, high + pad],
