@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import threading
 import time
@@ -24,6 +25,7 @@ from prune_core.tracking import TrialRecord, Trials
 
 State = Literal["running", "measuring", "done", "stopped", "failed"]
 POLL_S = 0.2
+log = logging.getLogger("prune_core.jobs")
 LISTED = ("id", "claim", "state", "verdict", "problem", "owner", "created")
 
 
@@ -42,6 +44,13 @@ def _text(table: pd.DataFrame) -> str:
             "data": [[None if isinstance(v, float) and not math.isfinite(v) else v for v in row] for row in rows],
         }
     )
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, LabError):
+        return str(error)
+    log.warning("A trial could not be measured or judged", exc_info=error)
+    return f"This could not be measured or judged: {type(error).__name__}: {str(error)[:200]}"
 
 
 class TrialHandle:
@@ -134,10 +143,9 @@ class TrialHandle:
         if token is None:
             return False
         try:
-            table = measure(self._lab.store, self.claim, self.id)
-        except LabError as error:
-            return self.conclude(token, None, str(error))
-        return self.conclude(token, table, "")
+            return self.conclude(token, measure(self._lab.store, self.claim, self.id), "")
+        except Exception as error:  # people's own claims may raise anything
+            return self.conclude(token, None, _sentence(error))
 
     def conclude(self, token: str, table: pd.DataFrame | None, problem: str) -> bool:
         """Note what was measured and the verdict on it, or why there is none; False without the right to."""
@@ -147,8 +155,8 @@ class TrialHandle:
             try:
                 found = self.claim.judge(table_of(json.loads(figures)))
                 verdict = {"word": found.word, "sentence": found.sentence, "on": found.on}
-            except LabError as error:
-                problem = str(error)
+            except Exception as error:
+                problem = _sentence(error)
         return self._trials.conclude(self.id, token, figures, verdict, problem)
 
 
