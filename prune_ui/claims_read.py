@@ -92,9 +92,10 @@ def _read(handle: TrialHandle, kept: View | None) -> View:
     state, progress, owner = handle.state, handle.sweep.progress, handle.sweep.record.owner
     if state == "running":
         _look_after(handle)
+        progress = replace(progress, seconds_left=_seconds_left(handle, progress))
     trouble = _trouble.get(handle.id, "") if state == "running" else ""
     if kept is not None and kept.state == state and kept.progress is not None and kept.progress.done == progress.done:
-        return replace(kept, progress=progress, problem=trouble or kept.problem * (state != "running"))
+        return replace(kept, progress=progress, problem=trouble if state == "running" else kept.problem)
     table, verdict, problem = handle.table(), None, trouble or handle.problem
     if state == "done":
         try:
@@ -102,6 +103,15 @@ def _read(handle: TrialHandle, kept: View | None) -> View:
         except LabError as error:
             problem = str(error)
     return View(handle.id, handle.claim, state, table, verdict, progress, problem, owner)
+
+
+def _seconds_left(handle: TrialHandle, progress: Progress) -> float | None:
+    """From what workers spent on a run so far: hours during which the trial was stopped do not count."""
+    own, left = progress.done - progress.reused, progress.total - progress.done
+    if own < 2 or not left:
+        return progress.seconds_left  # by the estimate
+    at_once = min(left, max(1, progress.running, int(handle.sweep.record.estimate.get("workers", 1))))
+    return handle.sweep.cost().seconds / own * left / at_once
 
 
 def _look_after(handle: TrialHandle) -> None:

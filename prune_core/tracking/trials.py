@@ -101,7 +101,7 @@ class Trials:
             measured_by=f"{row.machine.partition(' ')[0]}, process {row.pid}" if row.token and not _silent(row) else "",
         )  # fmt: skip
 
-    def list(self, owner: str | None = None, limit: int = 200) -> list[Row[Any]]:
+    def list(self, owner: str | None = None, limit: int = 200) -> list[Any]:
         """The newest trials first: id, kind, verdict (JSON, or empty), problem; status, owner, created of the sweep."""
         query = select(*LISTED, *OF_SWEEP).select_from(BOTH).where(sweeps.c.deleted.is_(None))
         if owner is not None:
@@ -155,7 +155,7 @@ class Trials:
                     )
                 )
 
-    def _current(self, connection: Connection, key: str) -> Row[Any] | None:
+    def _current(self, connection: Connection, key: str) -> Any:
         columns = (trials.c.id, trials.c.problem, sweeps.c.status, sweeps.c.deleted)
         query = select(*columns).select_from(BOTH).where(trials.c.current == key)
         return connection.execute(query).first()
@@ -163,14 +163,14 @@ class Trials:
 
 def _useful(row: Row[Any]) -> bool:
     """Whether a trial goes on or is done: who asks for the same needs no other."""
-    return row.deleted is None and row.status in ("running", "finished") and not row.problem
+    return bool(row.deleted is None and row.status in ("running", "finished") and not row.problem)
 
 
 def _silent(row: Row[Any]) -> bool:
     """Whether the process that took the measuring is gone, or was not heard of for long."""
     if Process(row.machine, row.pid, row.pid_started).gone:
         return True
-    return abs(time.time() - row.heartbeat) > SILENT_S
+    return bool(abs(time.time() - row.heartbeat) > SILENT_S)
 
 
 def _key(claim: Mapping[str, Any], sweep: Sweep) -> str:

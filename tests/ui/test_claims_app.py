@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from streamlit.testing.v1 import AppTest
 
 import prune_core as pc
 from prune_core.claims import HEARD, Claim, ClippingPrunes, ManyTrainings, PruningCosts, claims
 from prune_core.figures import IDEAS
 from prune_core.jobs import Estimate, Lab
-from prune_core.tracking import Store, Trials
+from prune_core.tracking import Store, Trials, execute
 from prune_ui import claims_evidence, claims_read, session, tradeoffs_cost
 
 TINY = PruningCosts(model=pc.MLP(width=8), seeds=2, steps=24, sparsities=(0.5, 0.9))
@@ -147,6 +148,16 @@ def test_a_trial_that_goes_on_says_how_far_it_is_and_has_its_engine_looked_after
     assert "Stopped after 0 of 10 runs" in texts(app) and "Go on" in texts(app)
     app.button(key="claims/resume").click().run()
     assert trials.record(trial).status == "running" and app.button(key="claims/stop")
+
+    sweeps = trials.sweeps  # two runs of it are done, and it was stopped for an hour in between
+    given = sweeps.give(sweeps.record(trial), [(p, claim.experiments().members()[p].experiment) for p in (0, 1)])
+    for run_id in given:
+        assert execute(lab.store, run_id) == "finished"
+    sweeps.settle(trial, {0: {"state": "done"}, 1: {"state": "done"}})
+    with lab.store.database.writing() as connection:
+        connection.execute(text("UPDATE lab_sweeps SET created = created - 3600"))
+    left = claims_read.view(trial, now=True).progress
+    assert left is not None and left.done == 2 and left.seconds_left is not None and left.seconds_left < 120
 
     def broken() -> None:
         raise pc.LabError("No engine can be started here.")
