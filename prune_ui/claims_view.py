@@ -156,7 +156,7 @@ def _verdict(view: View | None) -> None:
             when = "all runs are done and measured" if view.claim.looks else "all runs are done; the figures fill in"
             st.caption(f"The verdict comes when {when}. You may leave: this page's address finds it again.")
         elif view.state == "stopped" and view.progress is not None:
-            goes = "*Go on* does the rest" if view.mine else "who began it can go on with the rest"
+            goes = "*Go on* does the rest" if view.mine else "run it anew above to have only the rest made"
             done = f"{count(view.progress.done)} of {plural(view.progress.total, 'run')}"
             st.caption(f"Stopped after {done}; they stay, and {goes}.")
 

@@ -111,11 +111,18 @@ class Trials:
 
     # --- for whoever measures -----------------------------------------------------------------------------------------
     def take(self, trial_id: str) -> str | None:
-        """The right to measure a trial whose runs are done; None where somebody is at it, or nothing is left to do."""
+        """The right to measure a trial; None while runs go on or somebody is at it, and where nothing is left to do."""
         me, token = Process.current(), new_token()
         with self._db.writing() as connection:
             row = connection.execute(select(trials).where(trials.c.id == trial_id).with_for_update()).first()
-            if row is None or row.figures is not None or row.problem or (row.token and not _silent(row)):
+            status = connection.execute(select(sweeps.c.status).where(sweeps.c.id == trial_id)).scalar()
+            if (
+                row is None
+                or status != "finished"
+                or row.figures is not None
+                or row.problem
+                or (row.token and not _silent(row))
+            ):
                 return None
             taken = update(trials).where(trials.c.id == trial_id)
             connection.execute(
@@ -157,8 +164,8 @@ class Trials:
 
     def _current(self, connection: Connection, key: str) -> Any:
         columns = (trials.c.id, trials.c.problem, sweeps.c.status, sweeps.c.deleted)
-        query = select(*columns).select_from(BOTH).where(trials.c.current == key)
-        return connection.execute(query).first()
+        query = select(*columns).select_from(trials.outerjoin(sweeps, sweeps.c.id == trials.c.id))
+        return connection.execute(query.where(trials.c.current == key)).first()
 
 
 def _useful(row: Row[Any]) -> bool:
