@@ -58,27 +58,28 @@ def _claim(entry: Entry[Claim], going: bool) -> None:
         _head(entry, view)
     with before:
         known = _guess(view)
-    if known:
+    if known or (view is not None and view.going):  # how far it is gives nothing away
         with verdict:
             _verdict(view)
+    if known and view is not None:
         with evidence:
-            if view is not None:
-                claims_evidence.show(entry, view)
+            claims_evidence.show(entry, view)
     state.keep_link(view)
     if (view is not None and view.going) != going or state.AGAIN.pop():  # another pace from now on
         session.rerun()
 
 
 def _guess(view: View | None) -> bool:
-    """Ask for a guess where the visitor wants to be asked; returns whether the verdict may be seen."""
-    if view is None or view.verdict is None or not state.GUESS.get():
+    """Ask for a guess where the visitor wants to be asked; returns whether figures and verdict may be seen."""
+    if view is None or not state.GUESS.get() or (view.verdict is None and not view.going):
         return True
     question = state.question(view)
     guess = predict.ask(question)
     if guess is None:
         st.caption("The verdict comes after your guess, with its figures and how it was found.")
         return False
-    predict.beside(question, guess, Answer(view.verdict.word, "The figures are below."))
+    if view.verdict is not None:
+        predict.beside(question, guess, Answer(view.verdict.word, "The figures are below."))
     return True
 
 

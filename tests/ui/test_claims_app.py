@@ -177,6 +177,12 @@ def test_of_a_trial_that_looks_at_models_the_figures_are_announced_and_what_is_d
     app = page(trial=trial)
     assert "To be seen here once it is measured: weights that are exactly zero" in texts(app)
     assert "A trial in this lab" in badges(app) and not [b for b in app.button if b.key == "claims/stop"]
+    app = page(trial=trial, guess="first")
+    assert "On trial" in badges(app) and "To be seen here" not in texts(app), "figures wait for the guess, too"
+    app.radio[0].set_value("holds").run()
+    app.button(key=f"predict/claims/clipping_prunes/{trial}/done").click().run()
+    assert not app.exception and "To be seen here" in texts(app) and not app.radio
+
     lab.trial(TINY, where="here", owner="somebody else")
     monkeypatch.setattr(tradeoffs_cost.estimates, "ask", lambda sweep: dataclasses.replace(COST, reused=6))
     app = page(claim="pruning_costs", model="mlp", **{"model.width": "8"}, seeds="2", steps="24", sparsities="0.5, 0.9")
