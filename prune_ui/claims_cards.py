@@ -38,7 +38,7 @@ def show() -> None:
     )  # fmt: skip
     found = claims()
     for at in range(0, len(found), 2):
-        for column, entry in zip(st.columns(2, gap="medium"), found[at : at + 2], strict=False):
+        for column, entry in zip(st.columns(2, gap="small"), found[at : at + 2], strict=False):
             with column:
                 _card(entry)
 

@@ -20,13 +20,22 @@ from prune_ui.claims_read import View
 from prune_ui.fields import plain
 
 NAMES = {"arm": "what", "at": "at", "seed": "seed", "measure": "measure", "value": "value", "unit": "unit"}
+MOST_ARMS = 6  # that get a link of their own
 MOST_SEEDS = 6  # runs that can be compared at once
 
 
 def show(entry: Entry[Claim], view: View) -> None:
-    """Draw all of it; each chart keeps its place while the figures fill in."""
-    for number, picture in enumerate(view.claim.pictures):
-        _show(entry.name, number, view.made(("figure", number), partial(drawn, view.table, picture)))
+    """Draw all of it; each chart keeps its place and size while the figures fill in."""
+    waits = view.claim.looks and view.verdict is None and not len(view.table)
+    if waits:  # nothing is known before the end: empty frames would only push the rest away
+        titles = "; ".join(picture.title[0].lower() + picture.title[1:] for picture in view.claim.pictures)
+        st.caption(plain(f"To be seen here once it is measured: {titles}."))
+    for number, picture in enumerate([] if waits else view.claim.pictures):
+        _show(
+            entry.name,
+            number,
+            view.made(("figure", number), partial(drawn, view.table, picture, _places(view, picture))),
+        )
     if view.verdict is not None:
         _formula(entry, view)
     if len(view.table):
@@ -35,11 +44,17 @@ def show(entry: Entry[Claim], view: View) -> None:
         st.caption(f"Reference: {plain(entry.reference)}")
 
 
-def drawn(table: pd.DataFrame, picture: Picture) -> dict[str, Any]:
-    """A claim's picture as a plain figure."""
+def drawn(table: pd.DataFrame, picture: Picture, places: int = 0) -> dict[str, Any]:
+    """A claim's picture as a plain figure, with room for so many rows."""
     if picture.kind == "curve":
         return draw_claim_curve.plain(claim_curve_data(table, picture))
-    return draw_claim_dots.plain(claim_dots_data(table, picture))
+    return draw_claim_dots.plain(claim_dots_data(table, picture, places))
+
+
+def _places(view: View, picture: Picture) -> int:
+    """How many rows there will be, of a trial without a verdict yet."""
+    arms = {arm.name for arm in view.claim.arms()} - {picture.relative_to}
+    return len(arms) * len(picture.measures) if view.verdict is None else 0
 
 
 def _show(name: str, number: int, figure: dict[str, Any]) -> None:
@@ -54,8 +69,9 @@ def _formula(entry: Entry[Claim], view: View) -> None:
     except LabError:
         return
     if text:
-        st.markdown("**In numbers**")
-        st.latex(text)
+        with st.container(key="claims_numbers"):
+            st.markdown("**In numbers**")
+            st.latex(text)
 
 
 def _table(entry: Entry[Claim], view: View) -> None:
@@ -90,7 +106,7 @@ def _links(view: View) -> None:
     )  # fmt: skip
     first = view.table[["arm", "at", "run"]].drop_duplicates("run")
     groups = list(first.groupby("arm", sort=False))
-    for arm, runs in groups[:4]:
+    for arm, runs in groups[:MOST_ARMS]:
         label = f"Runs: {arm}" if len(groups) > 1 else "Its runs side by side"
         ids = ",".join(str(run) for run in list(runs["run"])[:MOST_SEEDS])
         st.page_link("pages/runs.py", label=label, icon=":material/table_rows:", query_params={"runs": ids})

@@ -72,9 +72,11 @@ def _start(claim: Claim | None, cost: Estimate | None) -> None:
 
 
 def _cost_words(claim: Claim, sweep: Sweep, cost: Estimate | None) -> str:
-    """How many runs, how many of them are there already, and how long it will take."""
+    """How many runs, how many of them are there already, and how long it will take; or that none has to be made."""
     if cost is None:
         return f"**{plural(sweep.total, 'run')}** · finding out what they cost ..."
+    if cost.reused == cost.members and state.tried(claim):
+        return f"**{plural(cost.members, 'run')}** · tried in this lab already: that trial is shown at once"
     parts = [f"**{plural(cost.members, 'run')}**"]
     if cost.reused:
         parts.append(f"{count(cost.reused)} of them there already")

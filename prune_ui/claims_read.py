@@ -22,6 +22,7 @@ from prune_ui.theme import ASSETS
 T = TypeVar("T")
 SAMPLE = "sample"
 FRESH_S, ENDED_S = 0.9, 4.0  # until a trial that goes on, or has ended, is looked at again
+WAKE_S = 5.0  # how often whoever looks at a trial that goes on makes sure that there is an engine
 MOST = 32  # trials kept in memory; those looked at longest ago go first
 
 
@@ -65,6 +66,8 @@ class View:
 
 
 _known: OrderedDict[tuple[int, str], tuple[View, float]] = OrderedDict()
+_woken: dict[str, float] = {}  # by trial: when an engine was looked for
+_trouble: dict[str, str] = {}  # by trial: why there is none
 _lock = threading.Lock()
 
 
@@ -87,15 +90,49 @@ def view(trial_id: str, *, now: bool = False) -> View:
 
 def _read(handle: TrialHandle, kept: View | None) -> View:
     state, progress, owner = handle.state, handle.sweep.progress, handle.sweep.record.owner
+    if state == "running":
+        _look_after(handle)
+        progress = replace(progress, seconds_left=_seconds_left(handle, progress))
+    trouble = _trouble.get(handle.id, "") if state == "running" else ""
     if kept is not None and kept.state == state and kept.progress is not None and kept.progress.done == progress.done:
-        return replace(kept, progress=progress)
-    table, verdict, problem = handle.table(), None, handle.problem
+        return replace(kept, progress=progress, problem=trouble if state == "running" else kept.problem)
+    table, verdict, problem = handle.table(), None, trouble or handle.problem
     if state == "done":
         try:
             verdict = handle.verdict()
         except LabError as error:
             problem = str(error)
     return View(handle.id, handle.claim, state, table, verdict, progress, problem, owner)
+
+
+def _seconds_left(handle: TrialHandle, progress: Progress) -> float | None:
+    """From what workers spent on a run so far: hours during which the trial was stopped do not count."""
+    own, left = progress.done - progress.reused, progress.total - progress.done
+    if own < 2 or not left:
+        return progress.seconds_left  # by the estimate
+    at_once = min(left, max(1, progress.running, int(handle.sweep.record.estimate.get("workers", 1))))
+    return handle.sweep.cost().seconds / own * left / at_once
+
+
+def _look_after(handle: TrialHandle) -> None:
+    """Have the engine look for work, and one that died started again: in a thread, for that may take seconds."""
+    now = time.monotonic()
+    with _lock:
+        if now - _woken.get(handle.id, -WAKE_S) < WAKE_S:
+            return
+        for old in [trial for trial, at in _woken.items() if now - at > 10 * WAKE_S]:
+            _woken.pop(old)
+            _trouble.pop(old, None)
+        _woken[handle.id] = now
+    threading.Thread(target=_wake, args=(handle,), name="claims-wake", daemon=True).start()
+
+
+def _wake(handle: TrialHandle) -> None:
+    try:
+        handle.sweep.wake()
+        _trouble.pop(handle.id, None)
+    except LabError as error:
+        _trouble[handle.id] = str(error)
 
 
 @cache

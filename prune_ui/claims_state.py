@@ -124,6 +124,14 @@ def start(claim: Claim, estimate: Estimate | None) -> None:
         STARTED.pop()
 
 
+def tried(claim: Claim) -> bool:
+    """Whether this very trial goes on or is done in this lab, whoever began it."""
+    try:
+        return session.lab().tried(claim) is not None
+    except LabError:
+        return False
+
+
 def steer(trial: str, what: str) -> None:
     """stop, resume or measure_again a trial of one's own; whose it is is checked again with every click."""
 

@@ -10,7 +10,7 @@ from prune_core.registry import Entry
 from prune_ui import claims_cards, claims_evidence, claims_form, predict, session
 from prune_ui import claims_state as state
 from prune_ui.claims_read import View, samples
-from prune_ui.explain import time_left
+from prune_ui.explain import duration, time_left
 from prune_ui.fields import plain
 from prune_ui.naming import in_text, part_label
 from prune_ui.predict import Answer
@@ -58,26 +58,28 @@ def _claim(entry: Entry[Claim], going: bool) -> None:
         _head(entry, view)
     with before:
         known = _guess(view)
-    if known:
+    if known or (view is not None and view.going):  # how far it is gives nothing away
         with verdict:
             _verdict(view)
+    if known and view is not None:
         with evidence:
-            if view is not None:
-                claims_evidence.show(entry, view)
+            claims_evidence.show(entry, view)
     state.keep_link(view)
     if (view is not None and view.going) != going or state.AGAIN.pop():  # another pace from now on
         session.rerun()
 
 
 def _guess(view: View | None) -> bool:
-    """Ask for a guess where the visitor wants to be asked; returns whether the verdict may be seen."""
-    if view is None or view.verdict is None or not state.GUESS.get():
+    """Ask for a guess where the visitor wants to be asked; returns whether figures and verdict may be seen."""
+    if view is None or not state.GUESS.get() or (view.verdict is None and not view.going):
         return True
     question = state.question(view)
     guess = predict.ask(question)
     if guess is None:
+        st.caption("The verdict comes after your guess, with its figures and how it was found.")
         return False
-    predict.beside(question, guess, Answer(view.verdict.word, "The figures are below."))
+    if view.verdict is not None:
+        predict.beside(question, guess, Answer(view.verdict.word, "The figures are below."))
     return True
 
 
@@ -96,17 +98,10 @@ def _head(entry: Entry[Claim], view: View | None) -> None:
             st.badge("Sample", icon=":material/auto_stories:", color="violet")
             st.caption(f"{_on(view.claim)}; measured on another machine, and shipped with the lab.", width="content")
             return
-        if view.progress is not None and view.state == "running":
-            st.progress(view.progress.done / max(view.progress.total, 1), text=_progress(view))
-        elif view.state == "measuring":
-            st.progress(1.0, text="All runs are done: models and times are being measured in a worker ...")
-        else:
-            whose = "Your trial" if view.mine else "A trial in this lab"
-            st.badge(
-                whose if view.state == "done" else f"{whose}: {view.state}",
-                color="violet" if view.state == "done" else "orange",
-            )
-            st.caption(_on(view.claim), width="content")
+        whose = "Your trial" if view.mine else "A trial in this lab"
+        fine = view.going or view.state == "done"
+        st.badge(whose if fine else f"{whose}: {view.state}", color="violet" if fine else "orange")
+        st.caption(_on(view.claim), width="content")
         _buttons(entry, view)
     if view.problem:
         st.warning(plain(view.problem), icon=":material/warning:")
@@ -116,10 +111,10 @@ def _buttons(entry: Entry[Claim], view: View) -> None:
     if view.mine:
         if view.state == "running":
             st.button("Stop", key="claims/stop", icon=":material/stop:", on_click=state.steer, args=(view.id, "stop"))
-        elif view.state == "stopped":
+        elif view.state == "stopped" or _lost(view):
             st.button(
-                "Go on", key="claims/resume", icon=":material/play_arrow:", on_click=state.steer,
-                args=(view.id, "resume"),
+                "Go on" if view.state == "stopped" else "Try the failed runs again", key="claims/resume",
+                icon=":material/play_arrow:", on_click=state.steer, args=(view.id, "resume"),
             )  # fmt: skip
         elif view.state in ("done", "failed") and view.claim.looks:
             st.button(
@@ -131,6 +126,11 @@ def _buttons(entry: Entry[Claim], view: View) -> None:
             "Show the sample", key="claims/sample", icon=":material/auto_stories:", type="tertiary",
             on_click=_sample, args=(entry.name,),
         )  # fmt: skip
+
+
+def _lost(view: View) -> bool:
+    """Whether runs of a trial that is over failed, so that it could not be judged."""
+    return view.state == "failed" and view.progress is not None and view.progress.failed > 0
 
 
 def _sample(name: str) -> None:
@@ -150,14 +150,27 @@ def _verdict(view: View | None) -> None:
             st.markdown(plain(view.verdict.sentence))
             st.caption(plain(view.claim.explanation))
         elif view.going:
+            if view.progress is not None and view.state == "running":
+                st.progress(view.progress.done / max(view.progress.total, 1), text=_progress(view))
+            else:
+                st.progress(1.0, text=f"All runs are done; a worker measures models and times{_takes(view.claim)}")
             when = "all runs are done and measured" if view.claim.looks else "all runs are done; the figures fill in"
             st.caption(f"The verdict comes when {when}. You may leave: this page's address finds it again.")
+        elif view.state == "stopped" and view.progress is not None:
+            goes = "*Go on* does the rest" if view.mine else "run it anew above to have only the rest made"
+            done = f"{count(view.progress.done)} of {plural(view.progress.total, 'run')}"
+            st.caption(f"Stopped after {done}; they stay, and {goes}.")
 
 
 def _on(claim: Claim) -> str:
     """What a trial was made with, in a few words."""
     data, model = part_label("data", claim.data.registered_as), part_label("model", claim.model.registered_as)
     return f"{data} · {in_text(model)} · {plural(claim.seeds, 'seed')} · {plural(claim.steps, 'step')}"
+
+
+def _takes(claim: Claim) -> str:
+    """About how long measuring takes; nothing where that is a moment."""
+    return f": about {duration(claim.measuring_s)}" if claim.measuring_s > 1 else ""
 
 
 def _progress(view: View) -> str:

@@ -37,10 +37,14 @@ class Other:
         self.stdin.write("go\n")
         self.stdin.flush()
 
-    def said(self, timeout: float = 100) -> str:
-        """All that it said, a few lines, once it has ended; fails where that does not come or an error ended it."""
+    def ended(self, timeout: float = 100) -> int | None:
+        """Its exit status, once it has ended by itself; None where that does not come."""
         self._process.join(timeout)
-        assert self._process.exitcode == 0, self._process.exitcode
+        return self._process.exitcode
+
+    def said(self) -> str:
+        """All that it said, a few lines, once it has ended; fails where that does not come or an error ended it."""
+        assert (status := self.ended()) == 0, status
         return self.stdout.read()
 
     def kill(self) -> None:

@@ -30,15 +30,19 @@ class ClaimRow:
 
 @dataclass(frozen=True)
 class ClaimDots:
-    """Rows from top to bottom."""
+    """Rows from top to bottom. ``places`` keeps room for as many, where more are to come."""
 
     picture: Picture
     rows: tuple[ClaimRow, ...]
     seeds: int
+    places: int = 0
 
 
-def claim_dots_data(table: pd.DataFrame, picture: Picture) -> ClaimDots:
-    """From a claim's table of measured figures; as ratios, seed by seed, where the picture is relative to an arm."""
+def claim_dots_data(table: pd.DataFrame, picture: Picture, places: int = 0) -> ClaimDots:
+    """From a claim's table of measured figures; as ratios, seed by seed, where the picture is relative to an arm.
+
+    ``places`` is how many rows there will be in the end, so that the picture does not grow meanwhile; 0: those now.
+    """
     rows = measured(table, picture)
     rows = rows[rows["value"].notna()]
     arms = [arm for arm in dict.fromkeys(rows["arm"]) if arm != picture.relative_to]
@@ -62,7 +66,7 @@ def claim_dots_data(table: pd.DataFrame, picture: Picture) -> ClaimDots:
     order = {arm: i for i, arm in enumerate(arms)}
     if len(picture.measures) > 1 and len(arms) > 1:  # what belongs to one arm stands together
         found.sort(key=lambda row: order.get(row.name.rpartition(", ")[0], 0))
-    return ClaimDots(picture, tuple(found), max((len(row.values) for row in found), default=0))
+    return ClaimDots(picture, tuple(found), max((len(row.values) for row in found), default=0), places)
 
 
 def alt_claim_dots(data: ClaimDots) -> str:
@@ -83,7 +87,8 @@ def draw_claim_dots(data: ClaimDots, colours: Palette) -> Plain:
     picture = data.picture
     if not data.rows:
         return empty(picture.title, "What is measured will stand here, a row each.", x=picture.x, y="compared",
-                     height=REST + 4 * ROW)  # fmt: skip
+                     height=REST + ROW * (data.places or 4))  # fmt: skip
+    places = max(data.places, len(data.rows))
     labels = [f"<b>{row.name}</b><br>{interval_words(row.interval, picture)}" for row in data.rows]
     traces: list[Plain] = []
     for i, row in enumerate(data.rows):
@@ -107,9 +112,9 @@ def draw_claim_dots(data: ClaimDots, colours: Palette) -> Plain:
     return frame(
         traces, title=picture.title, subtitle=f"{plural(data.seeds, 'seed')}; bars: 95 % over seeds",
         x=picture.x, y=picture.y or "compared", alt=alt_claim_dots(data), shapes=shapes, annotations=notes,
-        hovermode="closest", height=REST + ROW * len(data.rows), showlegend=False, xaxis=_axis(data),
+        hovermode="closest", height=REST + ROW * places, showlegend=False, xaxis=_axis(data),
         yaxis={"title": {"text": picture.y or "compared", "font": {"size": 1, "color": rgba(colours.ink, 0)}},
-               "range": [len(data.rows) - 0.5, top], "tickvals": list(range(len(labels))), "ticktext": labels,
+               "range": [places - 0.5, top], "tickvals": list(range(len(labels))), "ticktext": labels,
                "showgrid": False, "zeroline": False, "tickfont": {"size": 12, "color": colours.ink},
                "automargin": True},
     )  # fmt: skip
@@ -150,7 +155,7 @@ def _axis(data: ClaimDots) -> Plain:
                 "ticktext": [number(t) for t in ticks]}  # fmt: skip
     low, high = min(seen), max(seen)
     if picture.unit in ("%", "s") and not (picture.unit == "%" and low > 0.5):
-        low = 0.0
+        low = min(low, 0.0)  # from zero, but an interval of two seeds may reach below it
     pad = 0.08 * max(high - low, 0.02)
     return {
         "range": [low - pad, high + pad],

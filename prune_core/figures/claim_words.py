@@ -37,7 +37,11 @@ def interval_of(values: Any, kind: Literal["student", "wilson"]) -> Interval:
 
 
 def written(value: float, picture: Picture) -> str:
-    """One value with its unit."""
+    """One value with its unit, and a minus as wide as a plus."""
+    return _plain(value, picture).replace("-", "\u2212")
+
+
+def _plain(value: float, picture: Picture) -> str:
     if picture.relative_to:
         return f"{value:.{3 if abs(value - 1) < 0.05 else 2}f}\u00a0×"
     value = 0.0 if picture.unit == "%" and abs(value) < 5e-4 else value  # no minus before a rounded zero

@@ -20,6 +20,7 @@ from prune_core.tracking import Store, Sweeps, execute
 from prune_core.training import StepTime, time_steps
 
 T = TypeVar("T")
+Where = Literal["auto", "here", "workers"]
 TINY_S = 2.0  # a sweep that takes less is not worth starting an engine for
 
 
@@ -51,7 +52,7 @@ class Sweeping:
         name: str = "",
         owner: str = "",
         priority: int = 0,
-        where: Literal["auto", "here", "workers"] = "auto",
+        where: Where = "auto",
         estimate: Estimate | None = None,
     ) -> SweepHandle:
         """Run every member of ``space`` and return at once; a mapping is a grid, a list of mappings a list.
@@ -62,19 +63,35 @@ class Sweeping:
         ConfigError naming the first member that cannot be run; then nothing has begun.
         """
         asked = experiment if isinstance(experiment, Sweep) else _asked(experiment, space, halving, share)
+        create = Sweeps(self.store).create
+        return self._begin(asked, create, name=name, owner=owner, priority=priority, where=where, estimate=estimate)
+
+    def _begin(
+        self, asked: Sweep, create: Callable[..., str], *, where: Where, estimate: Estimate | None, **more: Any
+    ) -> SweepHandle:
+        """Begin a sweep that ``create`` writes down."""
         if where != "here" and self.scheduler is None:
             for experiment in (asked.experiment, *(member.experiment for member in asked.members())):
                 check_known(experiment)
+        found = estimate or self.estimate(asked, here=self._alone(where))
+        return self._go_on(create(asked, estimate=found.to_dict(), **more), where)
+
+    def _go_on(self, sweep_id: str, where: Where) -> SweepHandle:
+        """Have what is left of a sweep done: here, or by an engine, which is started where there is none."""
         sweeps = Sweeps(self.store)
-        alone = where == "here" or (where == "auto" and self.scheduler is None and self._place.read() is None)
-        found = estimate or self.estimate(asked, here=alone)
-        here = where == "here" or (alone and found.seconds < TINY_S)
-        sweep_id = sweeps.create(asked, name=name, owner=owner, priority=priority, estimate=found.to_dict())
-        if here:
+        record = sweeps.record(sweep_id)
+        tiny = self._alone(where) and float(record.estimate.get("seconds", TINY_S)) < TINY_S
+        if record.status != "running":
+            pass
+        elif where == "here" or tiny:
             tend_here(self.store, sweep_id, lambda run_id: execute(self.store, run_id))
         else:
             self._wake()
         return SweepHandle(sweep_id, sweeps, self._wake)
+
+    def _alone(self, where: Where) -> bool:
+        """Whether this process would have to do it, or start an engine first."""
+        return where == "here" or (where == "auto" and self.scheduler is None and self._place.read() is None)
 
     def estimate(self, sweep: Sweep, *, here: bool = False) -> Estimate:
         """What ``sweep`` will cost: every member is validated, and one of each kind makes its first steps.

@@ -19,6 +19,7 @@ from prune_core.tracking import RETRY, STOPPED, Given, Store, SweepRecord, Sweep
 
 WINDOW = 16  # members of one sweep in the queue at a time: others' runs come in between, and no worker waits
 REST_S = 0.5  # where the queue holds enough, runs that end in so short a time are taken in together
+HERE_S = 0.05  # between looks at what others run
 TRIES = 3  # times that a run's process may die before the run counts as failed
 THOUGHTS = 20  # how often a search may think of what cannot be run, one after the other
 
@@ -149,10 +150,14 @@ class Tender:
 
 
 def tend_here(store: Store, sweep_id: str, execute: Callable[[str], str]) -> None:
-    """Do a whole sweep in this process, a run at a time."""
+    """Do a whole sweep in this process, a run at a time; what others run is waited for, and done where they died."""
     tender = Tender(store)
     while tender.sweeps.record(sweep_id).status == "running":
         tender.tend(1)
-        for one in tender.sweeps.given(sweep_id):
-            if one.status == "queued":
-                execute(one.run_id)
+        given = tender.sweeps.given(sweep_id)
+        waiting = [one.run_id for one in given if one.status == "queued"]
+        for run_id in waiting:
+            execute(run_id)
+        if given and not waiting:  # all of it is at others'
+            store.reap()
+            time.sleep(HERE_S)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -14,7 +15,7 @@ from distributed import Client, Future, KilledWorker
 from torch import nn
 
 from prune_core.claims import Claim, Run, check_finished, of_row
-from prune_core.errors import ConfigError, EngineError, LabError
+from prune_core.errors import ConfigError, EngineError, LabError, StoreUnavailableError
 from prune_core.experiment import Experiment
 from prune_core.jobs import local
 from prune_core.measuring.weights import Masks
@@ -25,6 +26,7 @@ PRIORITY = -40  # Dask's: below sliders and curves where the preview worker has 
 LOOK_S = 1.0
 SPARE_S = 15.0  # beyond thrice the time it should take: then it waits behind a run that its worker was given meanwhile
 DEATHS = 2
+BEAT_S = 2.0
 LONGEST_S = 600.0
 
 log = logging.getLogger("prune_core.jobs")
@@ -73,13 +75,17 @@ def measure_in_worker(store_url: str, claim: Mapping[str, Any], trial_id: str) -
 
 
 class Measuring:
-    """One trial being measured, by a thread that asks a worker without a run, and another one where that gets one."""
+    """One trial being measured, by a thread that asks a worker without a run, and another one where that gets one.
+
+    ``alive`` is told every few seconds that it goes on; where it says False, nobody wants to know any more.
+    """
 
     def __init__(
         self, call: Callable[[Callable[[Client], Any]], Any], store_url: str, claim: Claim, trial_id: str,
-        done: Callable[[pd.DataFrame | None, str], None],
+        done: Callable[[pd.DataFrame | None, str], object], alive: Callable[[], bool],
     ) -> None:  # fmt: skip
-        self._call, self._done = call, done
+        self._call, self._done, self._beat = call, done, alive
+        self._beaten = time.monotonic()
         self._what = (store_url, claim.to_dict(), trial_id)
         self._patience = SPARE_S + 3 * claim.measuring_s
         self._thread = threading.Thread(target=self._drive, name=f"trial-{trial_id}", daemon=True)
@@ -111,6 +117,7 @@ class Measuring:
             began = time.monotonic()
             while future.status == "pending" and time.monotonic() < end:
                 time.sleep(0.1)
+                self._said_alive()
                 if time.monotonic() - began > self._patience and not self._still(worker):
                     break
             if future.status == "finished":
@@ -126,6 +133,13 @@ class Measuring:
             if deaths >= DEATHS:
                 raise EngineError("The measurement's worker process died twice; the model may be too large.")
         raise EngineError(f"The measurement took over {LONGEST_S:g} s.")
+
+    def _said_alive(self) -> None:
+        if time.monotonic() - self._beaten > BEAT_S:
+            self._beaten = time.monotonic()
+            with contextlib.suppress(StoreUnavailableError):  # for a moment, maybe; what came out is written in the end
+                if not self._beat():
+                    raise EngineError("This is measured by another process by now.")
 
     def _workers(self) -> list[dict[str, Any]]:
         found = self._call(lambda client: local.ask(client, "status"))["workers"]

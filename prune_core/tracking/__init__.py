@@ -23,6 +23,7 @@ from prune_core.tracking.sample import export_sample
 from prune_core.tracking.store import Store, new_token
 from prune_core.tracking.sweep_records import MEASURED, SweepRecord, results
 from prune_core.tracking.sweeps import Sweeps
+from prune_core.tracking.trials import TrialRecord, Trials
 
 __all__ = [
     "DONE",
@@ -43,6 +44,8 @@ __all__ = [
     "Store",
     "SweepRecord",
     "Sweeps",
+    "TrialRecord",
+    "Trials",
     "checkpoint_path",
     "execute",
     "execute_race",

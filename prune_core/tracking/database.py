@@ -100,12 +100,13 @@ class Database:
                 # where another process was a moment faster its tables are found now
                 if self._version() is None:
                     raise StoreUnavailableError(self._sentence(error.orig or error)) from error
-        if self._version() == 1:  # before there were sweeps
+        if self._version() in (1, 2):  # before there were sweeps, before there were trials: what is missing is made
             with contextlib.suppress(IntegrityError, ProgrammingError), self.writing() as connection:
                 schema.metadata.create_all(connection)
                 for index in schema.runs.indexes:
                     index.create(connection, checkfirst=True)
-                connection.execute(update(schema.about).where(schema.about.c.key == "schema").values(value=2))
+                mine = schema.about.c.key == "schema"
+                connection.execute(update(schema.about).where(mine).values(value=schema.SCHEMA))
         if (version := self._version()) != schema.SCHEMA:
             raise StoreUnavailableError(
                 f"The store {self.name} has format {version}; this version of the lab reads format {schema.SCHEMA}. "

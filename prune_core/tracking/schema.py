@@ -13,7 +13,7 @@ from sqlalchemy import BigInteger, Column, Double, Index, Integer, LargeBinary, 
 
 from prune_core.events import STEP_FIELDS
 
-SCHEMA = 2  # raise it when a table changes, and say in database.py how an older store becomes like this
+SCHEMA = 3  # raise it when a table changes, and say in database.py how an older store becomes like this
 CHUNK = 256  # steps up to which the newest chunk grows before another begins
 WIDTH = 1 + len(STEP_FIELDS)
 
@@ -176,6 +176,25 @@ members = Table(
     Column("note", Text, nullable=False, default=""),
     Index("lab_members_state", "sweep_id", "state", "place"),
     Index("lab_members_run", "run_id"),
+)
+
+trials = Table(
+    "lab_trials",
+    metadata,
+    Column("id", String(64), primary_key=True),  # of the sweep that makes its runs
+    Column("kind", String(64), nullable=False),
+    Column("claim", Text, nullable=False),  # its settings as JSON
+    Column("current", String(32)),  # what it asks for; gone once another trial of the same took its place
+    Column("figures", Text),  # the table of measured figures as JSON, once it is there
+    Column("verdict", Text, nullable=False, default=""),
+    Column("problem", Text, nullable=False, default=""),
+    # who measures it; the token is the right to write what came out
+    Column("token", String(32), nullable=False, default=""),
+    Column("machine", String(200), nullable=False, default=""),
+    Column("pid", Integer),
+    Column("pid_started", Double),
+    Column("heartbeat", Double),
+    Index("lab_trials_current", "current", unique=True),  # so that nobody begins one twice
 )
 
 PARTS = (chunks, evals, marks, snapshots, masks, controls)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from prune_core.errors import StoreError
@@ -30,9 +30,19 @@ class Sweeps(Giver):
     """The sweeps of ``store``."""
 
     def create(
-        self, sweep: Sweep, *, name: str = "", owner: str = "", priority: int = 0, estimate: Mapping[str, Any] = {}
+        self,
+        sweep: Sweep,
+        *,
+        name: str = "",
+        owner: str = "",
+        priority: int = 0,
+        estimate: Mapping[str, Any] = {},
+        beside: Callable[[Connection, str], None] = lambda connection, sweep_id: None,
     ) -> str:
-        """Write a sweep down and return its id. Every member is checked first. Raises ConfigError."""
+        """Write a sweep down and return its id. Every member is checked first. Raises ConfigError.
+
+        ``beside`` writes what belongs to it in the same transaction, given the id.
+        """
         rows = member_rows(sweep, self.known)
         values = {
             "name": writing.clean(name, 120),
@@ -50,8 +60,9 @@ class Sweeps(Giver):
                     connection.execute(insert(sweeps).values(id=sweep_id, created=time.time(), **values))
                     if rows:
                         connection.execute(insert(members), [{**row, "sweep_id": sweep_id} for row in rows])
+                    beside(connection, sweep_id)
                 return sweep_id
-            except IntegrityError:  # another process took this id in the same millisecond
+            except IntegrityError:  # another process took this id, or began the same, in the same millisecond
                 continue
 
     def known(self, digests: Iterable[str]) -> set[str]:

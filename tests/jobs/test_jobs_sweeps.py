@@ -11,17 +11,25 @@ from lab_processes import Other
 from lab_test_tools import until
 
 import prune_core as pc
+from prune_core.claims import WORDS, ClippingPrunes
 from prune_core.jobs import Lab
+from prune_core.tracking import Trials
 
 Make = Callable[..., pc.Experiment]
+LOOKING = ClippingPrunes(model=pc.MLP(width=8), seeds=2, steps=20, thresholds=(0.01,), sparsity=0.5)
 
 ASKER = """
 import sys, time
 sys.path.insert(0, sys.argv[2])
 import lab_test_parts, prune_core as pc
 from prune_core.jobs import Lab
+from prune_core.tracking import Trials
 exp = pc.Experiment(data=pc.Digits(), model=lab_test_parts.Slow(), train=pc.Training(steps=40, eval_every=10_000))
-print(Lab(home=sys.argv[1], workers=2).sweep(exp, {"train.seed": range(4)}, where="workers").id, flush=True)
+lab = Lab(home=sys.argv[1], workers=2)
+trial = lab.trial(pc.Claim.from_dict(eval(sys.argv[3])), where="workers")
+trial.sweep.wait(60)
+sweep = lab.sweep(exp, {"train.seed": range(4)}, where="workers")
+print(sweep.id, trial.id, Trials(lab.store).take(trial.id), flush=True)
 time.sleep(600)
 """
 
@@ -64,10 +72,17 @@ def test_a_killed_worker_costs_its_member_nothing(lab: Lab, experiment: Make):
     done_once(handle, 3)
 
 
-def test_a_sweep_goes_on_when_whoever_asked_for_it_is_killed(lab: Lab, started):
-    asker = Other(ASKER, str(started.home), str(Path(__file__).parent), PRUNE_LAB_HOME=str(started.home))
-    sweep_id = asker.stdout.readline().strip()
+def test_a_sweep_and_a_trial_go_on_when_whoever_asked_for_them_is_killed(lab: Lab, started):
+    claim = repr(LOOKING.to_dict())
+    asker = Other(ASKER, str(started.home), str(Path(__file__).parent), claim, PRUNE_LAB_HOME=str(started.home))
+    sweep_id, trial_id, token = asker.stdout.readline().split()
+    trial = lab.trial_handle(trial_id)
+    assert trial.state == "measuring"
+    assert str(asker.pid) in trial.record.measured_by, "whoever asked is measuring it, and this process leaves it to it"
     asker.kill()
+    assert trial.wait(60).verdict().word in WORDS
+    assert not Trials(lab.store).beat(trial_id, token), "the one that died lost the right to say more"
+    assert lab.trial(LOOKING).id == trial_id and lab.trials()["id"].tolist() == [trial_id]
     handle = lab.sweep_handle(sweep_id)
     assert handle.wait(60) == "finished"
     done_once(handle, 4)

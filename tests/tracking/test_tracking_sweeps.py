@@ -212,7 +212,7 @@ def test_a_store_from_before_there_were_sweeps_is_brought_up_to_date(home: Path)
     store.close()
     path = home / "lab.db"
     with sqlite3.connect(path) as old:
-        for name in ("lab_sweeps", "lab_members"):
+        for name in ("lab_sweeps", "lab_members", "lab_trials"):
             old.execute(f"DROP TABLE {name}")
         for name in ("lab_runs_digest", "lab_runs_parent", "lab_runs_turn"):
             old.execute(f"DROP INDEX {name}")
@@ -220,8 +220,9 @@ def test_a_store_from_before_there_were_sweeps_is_brought_up_to_date(home: Path)
     assert Sweeps(Store()).list() == []
     with sqlite3.connect(path) as new:
         names = {row[0] for row in new.execute("SELECT name FROM sqlite_master")}
-        assert {"lab_sweeps", "lab_members", "lab_runs_digest", "lab_runs_parent", "lab_runs_turn"} <= names
-        assert new.execute("SELECT value FROM lab_about").fetchone() == (2,)
+        assert {"lab_sweeps", "lab_members", "lab_trials"} <= names
+        assert {"lab_runs_digest", "lab_runs_parent", "lab_runs_turn"} <= names
+        assert new.execute("SELECT value FROM lab_about").fetchone() == (3,)
 
 
 def test_results_name_parts_and_keep_numbers(sweeps, experiment):

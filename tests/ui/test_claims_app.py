@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from streamlit.testing.v1 import AppTest
 
 import prune_core as pc
-from prune_core.claims import HEARD, Claim, PruningCosts, claims
+from prune_core.claims import HEARD, Claim, ClippingPrunes, ManyTrainings, PruningCosts, claims
 from prune_core.figures import IDEAS
 from prune_core.jobs import Estimate, Lab
-from prune_core.tracking import Store
+from prune_core.tracking import Store, Trials, execute
 from prune_ui import claims_evidence, claims_read, session, tradeoffs_cost
 
 TINY = PruningCosts(model=pc.MLP(width=8), seeds=2, steps=24, sparsities=(0.5, 0.9))
@@ -121,6 +124,74 @@ def test_a_trial_is_started_shown_found_again_and_steered_by_its_owner_alone(
     with pytest.raises(KeyError):
         other.button(key="claims/stop")
     assert linked(other, "trial") == trial_id
+
+
+def test_a_trial_that_goes_on_says_how_far_it_is_and_has_its_engine_looked_after(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    woken = threading.Event()
+    monkeypatch.setattr(lab, "_wake", woken.set)
+    claim = ManyTrainings(model=pc.MLP(width=8), seeds=2, steps=20)
+    trials = Trials(lab.store)
+    trial = trials.begin(claim.to_dict(), claim.experiments(), owner="me", estimate=COST.to_dict())
+    app = page(trial=trial)
+    assert woken.wait(10), "an engine that died is started again by whoever looks"
+    assert "Your trial" in badges(app) and "On trial" in badges(app) and "MLP" in texts(app)
+    bar = app.get("progress")[0].proto
+    assert bar.text.startswith("0 of 10 runs · ") and bar.text.endswith(" left") and "You may leave" in texts(app)
+    view = claims_read.view(trial)
+    height = claims_evidence.drawn(view.table, claim.pictures[0], claims_evidence._places(view, claim.pictures[0]))
+    done = claims_evidence.drawn(claims_read.samples()["many_trainings"].table, claim.pictures[0])
+    assert height["layout"]["height"] == done["layout"]["height"], "the chart will not grow when rows come in"
+    app.button(key="claims/stop").click().run()
+    assert trials.record(trial).status == "stopped"
+    assert "Stopped after 0 of 10 runs" in texts(app) and "Go on" in texts(app)
+    app.button(key="claims/resume").click().run()
+    assert trials.record(trial).status == "running" and app.button(key="claims/stop")
+
+    sweeps = trials.sweeps  # two runs of it are done, and it was stopped for an hour in between
+    given = sweeps.give(sweeps.record(trial), [(p, claim.experiments().members()[p].experiment) for p in (0, 1)])
+    for run_id in given:
+        assert execute(lab.store, run_id) == "finished"
+    sweeps.settle(trial, {0: {"state": "done"}, 1: {"state": "done"}})
+    with lab.store.database.writing() as connection:
+        connection.execute(text("UPDATE lab_sweeps SET created = created - 3600"))
+    left = claims_read.view(trial, now=True).progress
+    assert left is not None and left.done == 2 and left.seconds_left is not None and left.seconds_left < 120
+
+    def broken() -> None:
+        raise pc.LabError("No engine can be started here.")
+
+    monkeypatch.setattr(lab, "_wake", broken)
+    claims_read._woken.clear()
+    claims_read._wake(lab.trial_handle(trial))
+    assert claims_read.view(trial, now=True).problem == "No engine can be started here."
+
+
+def test_of_a_trial_that_looks_at_models_the_figures_are_announced_and_what_is_done_is_not_asked_for_again(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lab, "_wake", lambda: None)
+    looks = ClippingPrunes(model=pc.MLP(width=8), seeds=2, steps=20, thresholds=(0.01,))
+    trial = Trials(lab.store).begin(looks.to_dict(), looks.experiments(), owner="somebody else")
+    app = page(trial=trial)
+    assert "To be seen here once it is measured: weights that are exactly zero" in texts(app)
+    assert "A trial in this lab" in badges(app) and not [b for b in app.button if b.key == "claims/stop"]
+    app = page(trial=trial, guess="first")
+    assert "On trial" in badges(app) and "To be seen here" not in texts(app), "figures wait for the guess, too"
+    app.radio[0].set_value("holds").run()
+    app.button(key=f"predict/claims/clipping_prunes/{trial}/done").click().run()
+    assert not app.exception and "To be seen here" in texts(app) and not app.radio
+
+    lab.trial(TINY, where="here", owner="somebody else")
+    monkeypatch.setattr(tradeoffs_cost.estimates, "ask", lambda sweep: dataclasses.replace(COST, reused=6))
+    app = page(claim="pruning_costs", model="mlp", **{"model.width": "8"}, seeds="2", steps="24", sparsities="0.5, 0.9")
+    claims_state_open(app)
+    assert "tried in this lab already" in texts(app)
+
+
+def badges(app: AppTest) -> str:
+    return " ".join(str(m.value) for m in app.markdown if "-badge[" in str(m.value))
 
 
 def claims_state_open(app: AppTest) -> None:
