@@ -7,7 +7,7 @@ import streamlit as st
 
 from prune_core.errors import LabError
 from prune_core.tracking import SWEEP, publishes
-from prune_ui import explain, present_view, session, take_away, train_charts
+from prune_ui import explain, present_view, race_link, session, take_away, train_charts
 from prune_ui import runs_state as state
 from prune_ui.fields import plain
 from prune_ui.live import LiveRun
@@ -74,6 +74,7 @@ def _buttons(run: LiveRun) -> None:
         )  # fmt: skip
         if record.checkpoint or record.read_only or record.status == "finished":
             st.page_link("pages/prune.py", label="Prune it", icon=":material/compress:", query_params=link)
+        race_link.link_to(run.record.experiment)
         take_away.notebook([record], [record.name or describe(run.record.experiment)], key="runs/one_notebook")
         if record.has_ended:
             present_view.link_to(**link)

@@ -17,9 +17,9 @@ from prune_core.figures.threshold_sparsity import draw_threshold_sparsity, thres
 from prune_core.figures.trade_off import TradeOff, draw_trade_off, knees, trade_off_data
 from prune_core.figures.trade_words import Cost, describe_setting
 from prune_core.figures.words import number, percent, plural, si
+from prune_ui import race_link, session
 from prune_ui import tradeoffs_state as state
 from prune_ui.chart import chart
-from prune_ui.draft import Draft
 from prune_ui.fields import plain
 from prune_ui.naming import title_of
 from prune_ui.tradeoffs_read import View
@@ -197,13 +197,14 @@ def picked(shown: Shown) -> None:
 
 
 def _links(view: View, run: str, runs: list[str]) -> None:
+    experiment = view.made(("experiment", run), lambda: _experiment(view, run))
     if view.sample:
-        place = int(view.results.loc[view.results["run"] == run, "member"].iloc[0])
-        if (params := _params(view, place)) is not None:
+        if experiment is not None and (params := race_link.params_of(experiment)) is not None:
             st.page_link(
                 "pages/train.py", label="Train it", icon=":material/play_circle:", query_params=params,
                 help="The sample's runs are not in this lab; with the same settings and seed they come out the same.",
             )  # fmt: skip
+            race_link.link_to(experiment)
         return
     st.page_link("pages/runs.py", label="Open its run", icon=":material/table_rows:", query_params={"runs": run})
     if len(runs) > 1:
@@ -213,16 +214,17 @@ def _links(view: View, run: str, runs: list[str]) -> None:
         )  # fmt: skip
     st.page_link("pages/prune.py", label="Prune it", icon=":material/compress:", query_params={"run": run})
     st.page_link("pages/train.py", label="Open on Train", icon=":material/play_circle:", query_params={"run": run})
+    if experiment is not None:
+        race_link.link_to(experiment)
 
 
-def _params(view: View, place: int) -> dict[str, str] | None:
-    """The link that puts a member's settings into the form on Train."""
-    changes = next((c for i, c in enumerate(view.sweep.space.rows()) if i == place), None)
-    if changes is None:
-        return None
+def _experiment(view: View, run: str) -> Experiment | None:
+    """The settings of a point's run; None where this process cannot make them."""
     try:
-        draft: Draft[Experiment] = Draft(Experiment, frozenset({"start"}))
-        draft.take(view.sweep.member(changes))
+        if not view.sample:
+            return session.store().run(run).experiment
+        place = int(view.results.loc[view.results["run"] == run, "member"].iloc[0])
+        changes = next((c for i, c in enumerate(view.sweep.space.rows()) if i == place), None)
+        return None if changes is None else view.sweep.member(changes)
     except LabError:
         return None
-    return draft.params()

@@ -17,7 +17,7 @@ from prune_core.errors import ConfigError
 from prune_core.figures.parallel_axes import Span
 from prune_core.jobs import Estimate, Lab
 from prune_core.tracking import Store, Sweeps
-from prune_ui import session, tradeoffs_cost, tradeoffs_read, tradeoffs_state
+from prune_ui import race_link, session, tradeoffs_cost, tradeoffs_read, tradeoffs_state
 from prune_ui.tradeoffs_charts import shown_of, titles_of
 from prune_ui.tradeoffs_fields import fields_of
 
@@ -136,6 +136,20 @@ def test_the_axis_and_the_point_come_from_the_link(store: Store, finished: str) 
     assert app.session_state["tradeoffs/cost"] == "kept_bytes"
     assert any(m.value.startswith("**magnitude**, 50\u00a0% to be removed") for m in app.markdown)
     assert "means of 2 runs" in said(app)
+
+
+def test_a_point_is_raced_with_its_own_settings(store: Store, finished: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    links: list[tuple[str, dict[str, Any]]] = []
+    monkeypatch.setattr("streamlit.page_link", lambda page, **given: links.append((page, given)))
+    row = tradeoffs_read.view(finished).results.iloc[3]
+    page(sweep=finished, point=row["run"])
+    page(
+        sweep="sample", point=tradeoffs_read.sample().results["run"].iloc[0]
+    )  # of the sample: its runs are not in the store
+    races = [given for place, given in links if place == "pages/race.py"]
+    member = SWEEP.member(next(c for i, c in enumerate(SWEEP.space.rows()) if i == row["member"]))
+    assert len(races) == 2 and races[0]["query_params"] == race_link.params_of(member)
+    assert "filled in" not in races[0]["help"] and "no clipping: the Race page's own is filled in" in races[1]["help"]
 
 
 def test_filters_act_on_everything_and_can_be_taken_back(store: Store, finished: str) -> None:
