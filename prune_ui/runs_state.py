@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 
 from prune_core.errors import LabError, StoreUnavailableError
-from prune_core.tracking import publish_again, publishes
-from prune_ui import session
+from prune_core.tracking import publish_again
+from prune_ui import mlflow_line, session
 from prune_ui.live import LiveRun, feed
 from prune_ui.runs_table import STATUS, WHOLE, listing
 from prune_ui.session import Key
@@ -139,8 +139,7 @@ def retry(run_id: str) -> None:
 
 def publish(run_id: str) -> None:
     """Publish a run to MLflow once more."""
-    said = "It is being published in the background." if publishes() else "It waits: this server publishes nothing now."
-    if act(lambda: publish_again(session.store(), run_id), said):
+    if act(lambda: publish_again(session.store(), run_id), mlflow_line.said()):
         with contextlib.suppress(LabError):
             feed().get(run_id, now=True)
 

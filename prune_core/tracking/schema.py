@@ -13,7 +13,7 @@ from sqlalchemy import BigInteger, Column, Double, Index, Integer, LargeBinary, 
 
 from prune_core.events import STEP_FIELDS
 
-SCHEMA = 2  # raise it when a table changes, and say in database.py how an older store becomes like this
+SCHEMA = 3  # raise it when a table changes, and say in database.py how an older store becomes like this
 CHUNK = 256  # steps up to which the newest chunk grows before another begins
 WIDTH = 1 + len(STEP_FIELDS)
 
@@ -157,6 +157,8 @@ sweeps = Table(
     Column("created", Double, nullable=False),
     Column("ended", Double),
     Column("deleted", Double),
+    Column("published", String(64), nullable=False, default="", server_default=""),
+    Column("publishing", String(400), nullable=False, default="", server_default=""),
     Index("lab_sweeps_status", "status"),
 )
 

@@ -15,9 +15,11 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from prune_core.errors import StoreError
+from prune_core.events import ENDED
 from prune_core.sweeping import Sweep, plain
 from prune_core.tracking import schema, writing
 from prune_core.tracking.giving import DONE, Giver, as_it_says, of
+from prune_core.tracking.keeping import publishing_now, waits
 from prune_core.tracking.records import LAB, STOPPED, SWEEP
 from prune_core.tracking.sweep_records import SweepRecord, sweep_of
 
@@ -144,6 +146,45 @@ class Sweeps(Giver):
             if self._record(connection, sweep_id).status == "running":
                 raise StoreError(f"Sweep {sweep_id} is running: stop it before deleting it.")
             connection.execute(update(sweeps).where(sweeps.c.id == sweep_id).values(deleted=time.time()))
+
+    # --- MLflow -------------------------------------------------------------------------------------------------------
+    def runs_of(self, sweep_id: str) -> list[str]:
+        """The ended runs of its members, in their order and each once; those that its members began with left out."""
+        m = members.c
+        ended = (m.sweep_id == sweep_id, m.place >= 0, runs.c.status.in_(ENDED), runs.c.started.is_not(None))
+        query = select(m.run_id).join(runs, m.run_id == runs.c.id).where(*ended, runs.c.deleted.is_(None))
+        with self._db.reading() as connection:
+            return list(dict.fromkeys(connection.execute(query.order_by(m.place)).scalars()))
+
+    def published_with(self, run_id: str) -> dict[str, str]:
+        """MLflow's ids of the published sweeps that the run is a member of, by sweep."""
+        m, s = members.c, sweeps.c
+        query = (
+            select(s.id, s.published)
+            .join(members, m.sweep_id == s.id)
+            .where(m.run_id == run_id, m.place >= 0, s.published != "")
+        )
+        with self._db.reading() as connection:
+            return {row.id: row.published for row in connection.execute(query)}
+
+    def to_publish(self) -> list[str]:
+        """Sweeps that wait to be published, oldest first."""
+        query = select(sweeps.c.id).where(waits(sweeps), sweeps.c.status != "running").order_by(sweeps.c.id)
+        with self._db.reading() as connection:
+            return list(connection.execute(query).scalars())
+
+    def claim_publishing(self, sweep_id: str) -> bool:
+        """Take a sweep that waits to be published; False where a publisher on another machine was faster."""
+        taken = update(sweeps).where(sweeps.c.id == sweep_id, waits(sweeps)).values(publishing=publishing_now())
+        with self._db.writing() as connection:
+            return connection.execute(taken).rowcount == 1
+
+    def set_publishing(self, sweep_id: str, publishing: str, published: str | None = None) -> None:
+        """Note how publishing goes: "waiting", "" when done (with MLflow's id in ``published``), or why it failed."""
+        values = {"publishing": writing.clean(publishing, 400)}
+        values |= {} if published is None else {"published": published}
+        with self._db.writing() as connection:
+            connection.execute(update(sweeps).where(sweeps.c.id == sweep_id).values(**values))
 
 
 def member_rows(sweep: Sweep, known: Any) -> list[dict[str, Any]]:

@@ -221,7 +221,21 @@ def test_a_store_from_before_there_were_sweeps_is_brought_up_to_date(home: Path)
     with sqlite3.connect(path) as new:
         names = {row[0] for row in new.execute("SELECT name FROM sqlite_master")}
         assert {"lab_sweeps", "lab_members", "lab_runs_digest", "lab_runs_parent", "lab_runs_turn"} <= names
-        assert new.execute("SELECT value FROM lab_about").fetchone() == (2,)
+        assert new.execute("SELECT value FROM lab_about").fetchone() == (3,)
+
+
+def test_a_store_from_before_sweeps_were_published_keeps_its_sweeps(home: Path, experiment: pc.Experiment):
+    store = Store()
+    sweep_id = Sweeps(store).create(pc.Sweep(experiment=experiment, space={"train.seed": [0, 1]}), name="old")
+    store.close()
+    with sqlite3.connect(home / "lab.db") as old:
+        for name in ("published", "publishing"):
+            old.execute(f"ALTER TABLE lab_sweeps DROP COLUMN {name}")
+        old.execute("UPDATE lab_about SET value = 2 WHERE key = 'schema'")
+    (record,) = Sweeps(Store()).list()
+    assert (record.id, record.name, record.published, record.publishing) == (sweep_id, "old", "", "")
+    Sweeps(Store()).set_publishing(sweep_id, "waiting")  # and it opens once more
+    assert Sweeps(Store()).record(sweep_id).to_be_published
 
 
 def test_results_name_parts_and_keep_numbers(sweeps, experiment):

@@ -102,7 +102,7 @@ def test_a_store_of_another_format_is_left_alone(store: Store, home: Path) -> No
     store.close()
     with sqlite3.connect(home / "lab.db") as raw:
         raw.execute("UPDATE lab_about SET value = 99")
-    with pytest.raises(pc.StoreUnavailableError, match=r"has format 99; .* reads format 2\. Give PRUNE_LAB_STORE"):
+    with pytest.raises(pc.StoreUnavailableError, match=r"has format 99; .* reads format 3\. Give PRUNE_LAB_STORE"):
         Store()
 
 

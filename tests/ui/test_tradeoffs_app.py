@@ -176,6 +176,19 @@ def test_a_stopped_sweep_can_go_on_and_an_ended_one_be_deleted(store: Store, mon
     assert "shipped with the lab" in said(app)
 
 
+def test_a_sweep_is_published_by_its_owner(store: Store, finished: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRUNE_LAB_PUBLISH", "off")
+    app = page(sweep=finished)
+    first = tradeoffs_read.view(finished).results
+    app.button("tradeoffs/publish").click().run()
+    assert Sweeps(store).record(finished).publishing == "waiting"
+    assert "Waits to be published to MLflow" in said(app)
+    Sweeps(store).set_publishing(finished, "", published="f00d")
+    assert tradeoffs_read.view(finished).results is first, "for this alone no results are read"
+    assert "In MLflow as `f00d`" in said(app.run())
+    assert app.button("tradeoffs/publish").label == "Publish again"
+
+
 def test_results_are_read_when_something_has_finished_only(store: Store, finished: str) -> None:
     first = tradeoffs_read.view(finished)
     assert tradeoffs_read.view(finished).results is first.results
