@@ -20,7 +20,7 @@ def said() -> str:
 
 
 def show(of: RunRecord | View, key: str, on_click: Callable[[str], None] | None, note: str = "") -> None:
-    """Draw the line; ``on_click(id)`` publishes, None where this visitor may not. ``note`` is said beside the button."""
+    """Draw the line; ``on_click(id)`` publishes, None where this visitor may not. ``note`` is the button's help."""
     if of.to_be_published:
         st.caption(
             ":material/cloud_upload: Being published to MLflow in the background."

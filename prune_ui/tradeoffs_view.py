@@ -104,6 +104,7 @@ def _page(tick: float | None) -> None:
         tradeoffs_words.section(shown)
     with takeaway:
         _downloads(shown)
+        _publishing(view)
     state.keep_link(view)
     if _tick(view) != tick or state.AGAIN.pop():  # another pace from now on, or another sweep
         session.rerun()
@@ -250,6 +251,10 @@ def _downloads(shown: Shown) -> None:
         )  # fmt: skip
         present_view.link_to(sweep=view.id)
         st.caption("Pictures as PNG or SVG: the buttons at each chart.", width="content")
+
+
+def _publishing(view: View) -> None:
+    """Whether MLflow has the sweep."""
     if not view.sample and not view.running:
         mlflow_line.show(
             view, "tradeoffs/publish", state.publish if view.mine else None,
