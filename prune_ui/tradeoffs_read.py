@@ -37,8 +37,8 @@ FAMILIES = {"data": "data", "model": "model", "clip": "clip", "prune": "prune.cr
 class View:
     """A sweep as of one moment. ``results`` has labels where the store has names; ``raw`` is as the store has it.
 
-    ``problem`` says why the store could not be read just now; what is shown is then older. ``published`` and ``publishing``
-    are as in SweepRecord.
+    ``problem`` says why the store could not be read just now; what is shown is then older. ``published`` and
+    ``publishing`` are as in SweepRecord.
     """
 
     id: str
