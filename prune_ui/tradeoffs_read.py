@@ -91,6 +91,7 @@ class _Kept:
     state: tuple[Any, ...]
     checked: float
     pause: float = 0.0
+    glance: tuple[Any, ...] = ()  # of a sweep all of which is done: what tells that this is still so
 
 
 _known: OrderedDict[tuple[int, str], _Kept] = OrderedDict()
@@ -111,8 +112,14 @@ def view(sweep_id: str, *, now: bool = False) -> View:
         if kept is not None and not now and time.monotonic() - kept.checked < pause:
             return kept.view
     try:
-        record = Sweeps(store).record(sweep_id)
+        sweeps = Sweeps(store)
+        glance = sweeps.glance(sweep_id)
+        if kept is not None and kept.glance == glance and not now:  # counting thousands of members takes a while
+            kept.checked = time.monotonic()
+            return kept.view
+        record = sweeps.record(sweep_id)
         kept = _read(store.database, record, kept, now)
+        kept.glance = glance if record.status == "finished" else ()
     except LabError as error:
         if kept is None or "There is no" in str(error):
             raise
@@ -192,7 +199,7 @@ def listing(*, now: bool = False) -> list[SweepRecord]:
         store = session.store()
         at, known = _listed.get(id(store), (0.0, []))
         if now or time.monotonic() - at >= ENDED_S:
-            at, known = time.monotonic(), Sweeps(store).list(limit=100)
+            at, known = time.monotonic(), Sweeps(store).list(limit=100, counts=False)
             _listed.clear()
             _listed[id(store)] = at, known
         return known

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from prune_core.errors import StoreError
+from prune_core.errors import RunNotFoundError, StoreError
 from prune_core.events import ENDED
 from prune_core.sweeping import Sweep, plain
 from prune_core.tracking import schema, writing
@@ -70,15 +70,29 @@ class Sweeps(Giver):
         with self._db.reading() as connection:
             return self._record(connection, sweep_id)
 
-    def list(self, owner: str | None = None, limit: int = 200) -> list[SweepRecord]:
-        """The newest sweeps first."""
+    def glance(self, sweep_id: str) -> tuple[Any, ...]:
+        """What changes with whatever somebody does to a sweep that has ended, without counting its members.
+
+        Raises RunNotFoundError.
+        """
+        columns = (sweeps.c.status, sweeps.c.ended, sweeps.c.deleted, sweeps.c.published, sweeps.c.publishing)
+        with self._db.reading() as connection:
+            row = connection.execute(select(*columns).where(sweeps.c.id == sweep_id)).first()
+        if row is None:
+            raise RunNotFoundError(f"There is no sweep {sweep_id!r} in this store.")
+        return tuple(row)
+
+    def list(self, owner: str | None = None, limit: int = 200, *, counts: bool = True) -> list[SweepRecord]:
+        """The newest sweeps first. Without ``counts`` no members are counted, which takes a while where there are many:
+        all counts of members are 0 then.
+        """
         query = select(sweeps).where(sweeps.c.deleted.is_(None)).order_by(sweeps.c.id.desc()).limit(limit)
         if owner is not None:
             query = query.where(sweeps.c.owner == owner)
         with self._db.reading() as connection:
             rows = [dict(row) for row in connection.execute(query).mappings()]
-            counts = self._counts(connection, [row["id"] for row in rows])
-        return [sweep_of(row, counts.get(row["id"], {})) for row in rows]
+            found = self._counts(connection, [row["id"] for row in rows]) if counts else {}
+        return [sweep_of(row, found.get(row["id"], {})) for row in rows]
 
     def cost(self, sweep_id: str) -> dict[str, Any]:
         """Steps asked for, made, shared, reused and not made, and seconds of workers; of the whole sweep so far."""
