@@ -9,6 +9,7 @@ from typing import Any, cast
 import pandas as pd
 import streamlit as st
 
+from prune_core.comparing import line_fields
 from prune_core.errors import LabError
 from prune_core.experiment import Experiment
 from prune_core.figures.parallel import draw_parallel, matching, parallel_data
@@ -17,6 +18,7 @@ from prune_core.figures.threshold_sparsity import draw_threshold_sparsity, thres
 from prune_core.figures.trade_off import TradeOff, draw_trade_off, knees, trade_off_data
 from prune_core.figures.trade_words import Cost, describe_setting
 from prune_core.figures.words import number, percent, plural, si
+from prune_core.sweeping import IntUniform, Uniform
 from prune_ui import race_link, session
 from prune_ui import tradeoffs_state as state
 from prune_ui.chart import chart
@@ -55,8 +57,23 @@ def _key(cost: Cost, by: list[str] | None, filters: Mapping[str, Span]) -> tuple
 def _made(view: View, cost: Cost, by: list[str] | None, filters: Mapping[str, Span]) -> Shown:
     titles = view.made("titles", lambda: titles_of(view))
     rows = view.results[matching(view.results, filters)] if filters else view.results
+    by = _without_drawn(view) if by is None else by
     trade = trade_off_data(rows, cost, by=by, titles=titles)
     return Shown(view, rows, titles, trade, None if by is None else tuple(by), _key(cost, by, filters))
+
+
+def _without_drawn(view: View) -> list[str] | None:
+    """What tells lines apart where fields were drawn from a range: not these, of which no two runs have the same.
+
+    None where nothing was: then the figure chooses.
+    """
+    vary = getattr(view.sweep.space, "vary", {})
+    drawn = {path for path, values in vary.items() if isinstance(values, Uniform | IntUniform)}
+    if not drawn:
+        return None
+    if any(path == "clip" or path.startswith("clip.") for path in drawn):
+        drawn.add("threshold")  # the column that has it whatever the strategy
+    return line_fields(view.results.drop(columns=[c for c in drawn if c in view.results]))
 
 
 def warm(view: View) -> None:

@@ -164,10 +164,10 @@ def _progress(view: View) -> str:
     assert view.progress is not None
     p = view.progress
     parts = [f"{count(p.done)} of {plural(p.total, 'run')}"]
-    parts += [f"{count(p.running)} at work"] * (view.running and p.running > 0)
     parts += [f"{count(p.reused)} there already"] * (p.reused > 0)
     parts += [f"{count(p.failed)} failed"] * (p.failed > 0)
     parts += [time_left(p.seconds_left)] * view.running
+    parts += [f"{count(p.running)} at work"] * (view.running and p.running > 0)  # last: it comes and goes
     return " · ".join(x for x in parts if x)
 
 

@@ -44,7 +44,7 @@ def section(shown: Shown) -> None:
         ("differences", *shown.key, at),
         lambda: differences(table[table["at"] == at], method="line", cost="at"),
     )
-    _answers(sorted(found, key=lambda d: (not d.shown, d.p_holm != d.p_holm, d.p_holm)))
+    _answers(sorted(found, key=lambda d: (not d.shown, d.p_holm != d.p_holm, d.p_holm)), shown.view.running)
 
 
 def _table(shown: Shown) -> pd.DataFrame:
@@ -65,12 +65,20 @@ def _first(shown: Shown, levels: list[float]) -> float:
     return levels[len(levels) // 2]
 
 
-def _answers(found: list[Difference]) -> None:
+def _answers(found: list[Difference], running: bool) -> None:
     if not found:
         st.caption("Here only one method was measured.")
         return
-    if len(found) <= LISTED:
-        st.markdown("\n".join(f"- {plain(d.sentence)}" for d in found))
+    alone = [d for d in found if min(d.n_a, d.n_b) == 1]
+    told = [d for d in found if d not in alone or len(alone) == 1]
+    if len(told) <= LISTED:
+        sentences = [plain(d.sentence) for d in told]
+        if len(told) < len(found):  # the same sentence for each of them would bury the others
+            sentences.append(
+                f"{len(alone)} of {plural(len(found), 'pair')} have a method with one seed, which says nothing about a "
+                f"difference{' so far' if running else '; run at least two'}."
+            )
+        st.markdown("\n".join(f"- {sentence}" for sentence in sentences))
     else:
         frame = pd.DataFrame(
             {

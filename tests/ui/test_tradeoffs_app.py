@@ -152,6 +152,17 @@ def test_a_point_is_raced_with_its_own_settings(store: Store, finished: str, mon
     assert "filled in" not in races[0]["help"] and "no clipping: the Race page's own is filled in" in races[1]["help"]
 
 
+def test_of_a_search_no_line_is_made_for_each_drawn_value(store: Store) -> None:
+    vary = {"prune.criterion": [pc.Magnitude(), pc.LAMP()], "clip.threshold": pc.Uniform(low=0.001, high=0.1)}
+    raw = tradeoffs_read.sample().results.iloc[:6].assign(threshold=np.linspace(0.001, 0.1, 6))
+    raw["prune.criterion"] = raw["prune"] = ["magnitude", "LAMP"] * 3
+    raw["clip.threshold"] = raw["threshold"]
+    for space, drawn in ((pc.RandomSample(vary=vary, n=6), True), (pc.Points(points=[{"clip.threshold": 0.1}]), False)):
+        sweep = pc.Sweep(experiment=BASE, space=space)
+        trade = shown_of(tradeoffs_read.View("s", "", "me", "running", "", sweep, raw, raw)).trade
+        assert (len(trade.lines) == 2) == drawn, [line.name for line in trade.lines]
+
+
 def test_filters_act_on_everything_and_can_be_taken_back(store: Store, finished: str) -> None:
     app = page(sweep=finished)
     app.session_state["tradeoffs/filters"] = {"prune": Span(levels=("random",))}
