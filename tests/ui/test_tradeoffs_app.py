@@ -206,6 +206,32 @@ def test_results_are_read_when_something_has_finished_only(store: Store, finishe
     assert shown_of_once(finished) is shown_of_once(finished)
 
 
+def test_members_of_a_sweep_that_is_done_are_not_counted_again(
+    store: Store, finished: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = tradeoffs_read.view(finished)
+    with monkeypatch.context() as patch:
+        patch.setattr(Sweeps, "_counts", lambda *_: pytest.fail("with thousands of members this takes a while"))
+        assert tradeoffs_read.view(finished) is first
+        assert finished in [one.id for one in tradeoffs_read.listing(now=True)]
+    Sweeps(store).set_publishing(finished, "waiting")
+    assert tradeoffs_read.view(finished).to_be_published, "but whatever is done to it is seen"
+
+
+def test_pairs_that_one_seed_says_nothing_of_are_one_sentence() -> None:
+    def script() -> None:
+        from prune_core.comparing import Difference
+        from prune_ui.tradeoffs_words import _answers
+
+        nan = float("nan")
+        one = [Difference(a, "c", 0.5, 1, 2, False, 0.1, nan, nan, nan, nan) for a in "ab"]
+        _answers([Difference("a", "b", 0.5, 2, 2, True, 0.1, 0.05, 0.15, 0.01, 0.01), *one], True)
+
+    (said,) = AppTest.from_function(script).run().markdown
+    assert said.value.startswith("- a ") and "2 of 3 pairs have a method with one seed" in said.value
+    assert len(said.value.splitlines()) == 2
+
+
 def shown_of_once(sweep_id: str) -> Any:
     return shown_of(tradeoffs_read.view(sweep_id)).trade
 
