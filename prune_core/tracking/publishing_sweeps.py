@@ -142,7 +142,7 @@ def _describe(client: MlflowClient, parent_id: str, store: Store, record: SweepR
     params = [Param(key, text[:LONGEST]) for key, text in _settings(record)]
     for first in range(0, len(params), BATCH):
         client.log_batch(parent_id, params=params[first : first + BATCH])
-    table, at = results(store.database, record), milliseconds(record.ended or record.created)
+    table, at = results(store.database, record), milliseconds(record.ended or record.created) or 0
     found: dict[str, Any] = {f"runs_{n}": getattr(record, n) for n in ("total", "done", "failed", "reused")}
     found |= {f"cost_{name}": value for name, value in Sweeps(store).cost(record.id).items()}
     found |= {f"best_{name}": table[name].max() for name in ("accuracy",) if table[name].notna().any()}

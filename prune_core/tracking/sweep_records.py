@@ -71,8 +71,10 @@ class SweepRecord:
 
 def sweep_of(row: Mapping[str, Any], counts: Mapping[tuple[str, str, str], int]) -> SweepRecord:
     """The record in a row of the table of sweeps; ``counts`` of members by state, origin and status of the run."""
-    names = ("id", "name", "owner", "priority", "status", "reason", "total", "created", "ended", "settings")
-    names += ("published", "publishing")
+    names = (
+        *("id", "name", "owner", "priority", "status", "reason", "total", "created", "ended", "settings"),
+        *("published", "publishing"),
+    )
     over = {key: n for key, n in counts.items() if key[0] == "done"}
     return SweepRecord(
         **{name: row[name] for name in names},

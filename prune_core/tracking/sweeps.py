@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import delete, insert, select, update
@@ -162,13 +162,13 @@ class Sweeps(Giver):
             connection.execute(update(sweeps).where(sweeps.c.id == sweep_id).values(deleted=time.time()))
 
     # --- MLflow -------------------------------------------------------------------------------------------------------
-    def runs_of(self, sweep_id: str) -> list[str]:
+    def runs_of(self, sweep_id: str) -> Sequence[str]:
         """The ended runs of its members, in their order and each once; those that its members began with left out."""
         m = members.c
         ended = (m.sweep_id == sweep_id, m.place >= 0, runs.c.status.in_(ENDED), runs.c.started.is_not(None))
         query = select(m.run_id).join(runs, m.run_id == runs.c.id).where(*ended, runs.c.deleted.is_(None))
         with self._db.reading() as connection:
-            return list(dict.fromkeys(connection.execute(query.order_by(m.place)).scalars()))
+            return tuple(dict.fromkeys(connection.execute(query.order_by(m.place)).scalars()))
 
     def published_with(self, run_id: str) -> dict[str, str]:
         """MLflow's ids of the published sweeps that the run is a member of, by sweep."""
@@ -181,11 +181,11 @@ class Sweeps(Giver):
         with self._db.reading() as connection:
             return {row.id: row.published for row in connection.execute(query)}
 
-    def to_publish(self) -> list[str]:
+    def to_publish(self) -> Sequence[str]:
         """Sweeps that wait to be published, oldest first."""
         query = select(sweeps.c.id).where(waits(sweeps), sweeps.c.status != "running").order_by(sweeps.c.id)
         with self._db.reading() as connection:
-            return list(connection.execute(query).scalars())
+            return connection.execute(query).scalars().all()
 
     def claim_publishing(self, sweep_id: str) -> bool:
         """Take a sweep that waits to be published; False where a publisher on another machine was faster."""
