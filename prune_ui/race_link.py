@@ -76,8 +76,8 @@ def fill(form: Form[Experiment], params: Mapping[str, str]) -> str:
     sentence = ""
     if said:
         sentence = (
-            f"These settings came without {' and without '.join(said)}. A race leaves out either in turn, so it needs "
-            f"both: filled in from this page's own {'is' if len(said) == 1 else 'are'} {' and '.join(said.values())}."
+            f"These settings came without {' and without '.join(said)}. A race needs both, to leave out either "
+            f"in turn; this page's own {'stands' if len(said) == 1 else 'stand'} in: {' and '.join(said.values())}."
         )
     FILLED.set(sentence)
     return sentence

@@ -27,6 +27,7 @@ from prune_ui.naming import title_of
 from prune_ui.tradeoffs_read import View
 
 MOST_LISTED = 12  # points of the front that are named beside the chart
+FEW_CELLS, LEAST_FILLED = 25, 0.25  # of the heat map
 TITLES = {"clip": "clipping", "threshold": "threshold", "prune": "criterion"}
 
 
@@ -127,9 +128,14 @@ def parallel(shown: Shown) -> None:
 
 
 def heat_map(shown: Shown) -> bool:
-    """Accuracy by clip threshold and sparsity; returns whether there are at least two of each."""
+    """Accuracy by clip threshold and sparsity; returns whether there are at least two of each.
+
+    Nothing where nearly every cell would be empty, as where both were drawn from ranges.
+    """
     rows = shown.rows
-    if rows["threshold"].nunique(dropna=False) < 2 or rows["target"].nunique(dropna=False) < 2:
+    across, down = rows["threshold"].nunique(dropna=False), rows["target"].nunique(dropna=False)
+    filled = len(rows[["threshold", "target"]].drop_duplicates())
+    if across < 2 or down < 2 or (across * down > FEW_CELLS and filled < LEAST_FILLED * across * down):
         return False
     figure = shown.view.made(
         ("heat", *shown.key[2:]), lambda: draw_threshold_sparsity.plain(threshold_sparsity_data(rows))

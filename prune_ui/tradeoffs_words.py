@@ -29,6 +29,9 @@ def section(shown: Shown) -> None:
     levels = [float(v) for v in sorted(table["at"].unique())]
     if not levels:
         return
+    if len(levels) > LISTED and len(levels) == len(table):
+        st.caption("No two runs aim at the same sparsity, so that methods cannot be compared at an equal one.")
+        return
     wanted = AT.get()
     at = min(levels, key=lambda v: abs(v - wanted)) if wanted is not None else _first(shown, levels)
     key = "tradeoffs/at/widget"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from prune_core.figures.parallel_axes import Span
 from prune_core.jobs import Estimate, Lab
 from prune_core.tracking import Store, Sweeps
 from prune_ui import race_link, session, tradeoffs_cost, tradeoffs_read, tradeoffs_state
-from prune_ui.tradeoffs_charts import shown_of, titles_of
+from prune_ui.tradeoffs_charts import heat_map, shown_of, titles_of
 from prune_ui.tradeoffs_fields import fields_of
 
 BASE = pc.Experiment(
@@ -161,6 +162,26 @@ def test_of_a_search_no_line_is_made_for_each_drawn_value(store: Store) -> None:
         sweep = pc.Sweep(experiment=BASE, space=space)
         trade = shown_of(tradeoffs_read.View("s", "", "me", "running", "", sweep, raw, raw)).trade
         assert (len(trade.lines) == 2) == drawn, [line.name for line in trade.lines]
+
+
+def test_a_search_has_no_heat_map_of_empty_cells_and_compares_nothing(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = tradeoffs_read.sample().results.iloc[:20].reset_index(drop=True)
+    raw = raw.assign(threshold=np.linspace(0.001, 0.1, 20), target=np.linspace(0.3, 0.9, 20), prune=["a", "b"] * 10)
+    raw["clip.threshold"], raw["prune.criterion"] = raw["threshold"], raw["prune"]
+    vary = {"prune.criterion": [pc.Magnitude(), pc.LAMP()], "clip.threshold": pc.Uniform(low=0.001, high=0.1)}
+    sweep = pc.Sweep(experiment=BASE, space=pc.RandomSample(vary=vary, n=20))
+    view = tradeoffs_read.View("s", "", "me", "finished", "", sweep, raw, raw)
+    monkeypatch.setattr(tradeoffs_state, "shown", lambda: view)
+    assert "No two runs aim at the same sparsity" in said(page())
+    drawn: list[str] = []
+    monkeypatch.setattr("prune_ui.tradeoffs_charts._show", lambda name, *_, **__: drawn.append(name))
+    few = shown_of(view)
+    assert not heat_map(few) and heat_map(
+        replace(few, rows=raw.assign(threshold=[0.1, 0.2] * 10, target=0.5 + (raw.index > 9) / 4))
+    )
+    assert drawn == ["heat"]
 
 
 def test_filters_act_on_everything_and_can_be_taken_back(store: Store, finished: str) -> None:
