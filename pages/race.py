@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from prune_ui import race_form, race_state, race_view, take_away
+from prune_ui import race_form, race_link, race_state, race_view, take_away
 
 form = race_form.race_form()
 first = race_form.first_link()
@@ -15,6 +15,7 @@ with st.sidebar:
     race_form.panel(form)
 for sentence in problems:
     st.warning(sentence, icon=":material/link_off:")
+race_link.note()
 race_view.show()
 take_away.code(form.value, key="race/code", then=take_away.RACE)
 race_state.keep_link(form, first)

@@ -16,7 +16,7 @@ from prune_core.experiment import Experiment
 from prune_core.tracking import SAMPLE_RACE, Races
 from prune_core.training import LaneName
 from prune_core.training.lockstep import fields_of
-from prune_ui import session, steering
+from prune_ui import race_link, session, steering
 from prune_ui.forms import Form
 from prune_ui.live import LiveRun, feed
 from prune_ui.session import Key
@@ -110,6 +110,7 @@ def open_link(form: Form[Experiment]) -> list[str]:
     race = params.pop(RACE, "")[:64]
     SHOWN.set(race)
     wrong = form.read(params) if params else []
+    race_link.fill(form, params)
     if race and not params:
         with contextlib.suppress(LabError):  # the picture says that there is no such race
             form.take(view_of(race).experiment)

@@ -6,8 +6,8 @@ import pandas as pd
 import streamlit as st
 
 from prune_core.errors import LabError
-from prune_core.tracking import SWEEP, publishes
-from prune_ui import explain, present_view, session, take_away, train_charts
+from prune_core.tracking import SWEEP
+from prune_ui import explain, mlflow_line, present_view, race_link, session, take_away, train_charts
 from prune_ui import runs_state as state
 from prune_ui.fields import plain
 from prune_ui.live import LiveRun
@@ -74,6 +74,7 @@ def _buttons(run: LiveRun) -> None:
         )  # fmt: skip
         if record.checkpoint or record.read_only or record.status == "finished":
             st.page_link("pages/prune.py", label="Prune it", icon=":material/compress:", query_params=link)
+        race_link.link_to(run.record.experiment)
         take_away.notebook([record], [record.name or describe(run.record.experiment)], key="runs/one_notebook")
         if record.has_ended:
             present_view.link_to(**link)
@@ -109,25 +110,7 @@ def _publishing(run: LiveRun) -> None:
     record = run.record
     if record.read_only or run.active:
         return
-    if record.to_be_published:
-        st.caption(
-            ":material/cloud_upload: Being published to MLflow in the background."
-            if publishes()
-            else ":material/cloud_off: Waits to be published to MLflow: this server has `PRUNE_LAB_PUBLISH=off`."
-        )
-        return
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        if record.publishing:
-            st.caption(f":red[:material/cloud_off: Not published to MLflow: {plain(record.publishing)}]")
-        elif record.published:
-            st.caption(f":material/cloud_done: In MLflow as `{record.published}`.")
-        else:
-            st.caption(":material/cloud_off: Not in MLflow.")
-        if _mine(run):
-            st.button(
-                "Publish again" if record.published else "Publish", key="runs/publish", type="tertiary",
-                on_click=state.publish, args=(record.id,), icon=":material/cloud_upload:",
-            )  # fmt: skip
+    mlflow_line.show(record, "runs/publish", state.publish if _mine(run) else None)
 
 
 def _mine(run: LiveRun) -> bool:

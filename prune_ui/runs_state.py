@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 
 from prune_core.errors import LabError, StoreUnavailableError
-from prune_core.tracking import publish_again, publishes
-from prune_ui import session
+from prune_core.tracking import publish_again
+from prune_ui import mlflow_line, session
 from prune_ui.live import LiveRun, feed
-from prune_ui.runs_table import STATUS, WHOLE, listing
+from prune_ui.runs_table import MORE, STATUS, Listing, listing, rows_wanted
 from prune_ui.session import Key
 
 PAGE = "runs"
@@ -35,7 +35,7 @@ def open_link() -> None:
     TEXT.set(params.get("find", ""))
     STATUSES.set([s for s in params.get("status", "").split(",") if s in STATUS])
     MINE.set(params.get("mine") == "yes")
-    WHOLE.set(params.get("all") == "yes")
+    MORE.set(2 if params.get("all") == "yes" else 1 if params.get("more") == "yes" else 0)
 
 
 def keep_link() -> None:
@@ -45,7 +45,8 @@ def keep_link() -> None:
         "find": TEXT.get(),
         "status": ",".join(STATUSES.get()),
         "mine": "yes" if MINE.get() else "",
-        "all": "yes" if WHOLE.get() else "",
+        "more": "yes" if MORE.get() == 1 else "",
+        "all": "yes" if MORE.get() == 2 else "",
     }
     session.write_link(PAGE, params)
 
@@ -57,9 +58,14 @@ def keep_filter() -> None:
     MINE.set(MINE.get())
 
 
-def filter_now() -> tuple[str, tuple[str, ...], bool]:
-    """What the table is filtered by."""
-    return TEXT.get(), tuple(STATUSES.get()), MINE.get()
+def filter_now() -> tuple[str, tuple[str, ...], bool, int]:
+    """What the table is filtered by, and how many runs of."""
+    return TEXT.get(), tuple(STATUSES.get()), MINE.get(), MORE.get()
+
+
+def table() -> Listing:
+    """The runs that this visitor's table is made of: few at first, more where they ask or filter."""
+    return listing(rows_wanted(any(filter_now()[:3])))
 
 
 def choose(now: Sequence[str], shown: Sequence[str]) -> None:
@@ -139,8 +145,7 @@ def retry(run_id: str) -> None:
 
 def publish(run_id: str) -> None:
     """Publish a run to MLflow once more."""
-    said = "It is being published in the background." if publishes() else "It waits: this server publishes nothing now."
-    if act(lambda: publish_again(session.store(), run_id), said):
+    if act(lambda: publish_again(session.store(), run_id), mlflow_line.said()):
         with contextlib.suppress(LabError):
             feed().get(run_id, now=True)
 

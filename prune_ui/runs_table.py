@@ -14,14 +14,16 @@ import pandas as pd
 
 from prune_core.errors import LabError
 from prune_core.figures.words import number, percent
-from prune_core.tracking import RunRecord
+from prune_core.tracking import RunRecord, Store
 from prune_ui import session
 from prune_ui.naming import in_text, part_label
 from prune_ui.session import Key
 
 FRESH_S = 0.9
-MOST = 1000  # more are sent to a browser only when asked for: 10,000 are 1.6 MB
+FIRST = 100  # rows that the page begins with: they stand soonest, and are more than anybody sees at once
+MOST = 1000  # what a filter looks through, and other pages; more are sent only when asked for: 10,000 are 1.6 MB
 WHOLE_MOST = 20_000
+COUNT_S = 10.0  # until runs are counted again: counting reads all of them
 ACTIVE = ("queued", "running", "paused")
 STATUS = {
     "sample": "sample",
@@ -39,7 +41,12 @@ COLUMNS = (
     *("accuracy", "loss", "sparsity", "owner", "created", "started", "ended", "digest"),
 )
 
-WHOLE: Key[bool] = Key("runs/whole", False)  # whether this visitor wants the older runs too
+MORE: Key[int] = Key("runs/more", 0)  # what this visitor asked for: 0 nothing more, 1 the newest MOST, 2 all
+
+
+def rows_wanted(filtered: bool) -> int:
+    """How many of the newest runs this visitor's table is made of."""
+    return (MOST if filtered else min(FIRST, MOST), MOST, WHOLE_MOST)[MORE.get()]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,23 +80,28 @@ class Listing:
 
 
 _lock = threading.Lock()
-_known: dict[tuple[int, bool], tuple[float, Listing]] = {}
+_known: dict[tuple[int, int], tuple[float, Listing]] = {}  # by store and number of rows
+_counted: dict[int, tuple[float, int]] = {}
 
 
-def listing(*, now: bool = False) -> Listing:
-    """The runs as of the last second; ``now`` reads them first, for after a click."""
+def listing(rows: int | None = None, *, now: bool = False) -> Listing:
+    """The newest ``rows`` (by default MOST) runs as of the last second; ``now`` reads them first, for after a click."""
     try:
         store = session.store()
     except LabError as error:  # it could never be opened
         return Listing(pd.DataFrame(columns=[*COLUMNS, "sample"]), str(error))
     with _lock:
-        key = id(store), WHOLE.get()
+        key = id(store), rows or MOST
+        if now:  # tables of other lengths are to be read again too
+            for other in [k for k in _known if k != key]:
+                _known[other] = (0.0, _known[other][1])
+            _counted.clear()
         at, known = _known.get(key, (0.0, None))
         if known is not None and not now and time.monotonic() - at < FRESH_S:
             return known
         try:
-            runs = store.runs(limit=WHOLE_MOST if key[1] else MOST)[list(COLUMNS)].assign(sample=False)
-            older = store.count() - len(runs) if len(runs) >= MOST else 0
+            runs = store.runs(limit=key[1])[list(COLUMNS)].assign(sample=False)
+            older = _count(store) - len(runs) if len(runs) >= key[1] else 0
             frames = [_sample_rows(store.samples()), runs]
             found = Listing(pd.concat([f for f in frames if len(f)] or frames, ignore_index=True), older=max(0, older))
             same = known is not None and found.older == known.older and found.frame.equals(known.frame)
@@ -100,6 +112,13 @@ def listing(*, now: bool = False) -> Listing:
             found = Listing(frame, str(error))
         _known[key] = (time.monotonic(), found)
         return found
+
+
+def _count(store: Store) -> int:
+    at, n = _counted.get(id(store), (0.0, 0))
+    if not at or time.monotonic() - at >= COUNT_S:
+        _counted[id(store)] = at, n = time.monotonic(), store.count()
+    return n
 
 
 def matching(found: Listing, text: str, statuses: list[str], owner: str | None) -> np.ndarray:

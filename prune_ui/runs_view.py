@@ -13,7 +13,7 @@ from prune_ui import runs_compare, runs_engine, runs_one, session
 from prune_ui import runs_state as state
 from prune_ui.live import LiveRun
 from prune_ui.runs_grid import grid
-from prune_ui.runs_table import STATUS, WHOLE, Listing, listing, matching, table_csv
+from prune_ui.runs_table import MORE, MOST, STATUS, Listing, matching, table_csv
 from prune_ui.session import Key
 
 TICK_S, IDLE_S = 1.0, 5.0
@@ -23,12 +23,12 @@ NOTE: Key[tuple[str, str, float]] = Key("runs/note", ("", "", 0.0))  # kind, tex
 
 def show() -> None:
     """Draw the page, and go on drawing it: often while something runs."""
-    active = listing().active
+    active = state.table().active
     st.fragment(_page, run_every=TICK_S if active else IDLE_S)(active)
 
 
 def _page(active: bool) -> None:
-    found = listing()
+    found = state.table()
     # each has a place of its own: a line that comes or goes in one would else make all below it anew, zoom and all
     table, actions, chosen, engine = (st.container() for _ in range(4))
     with table:
@@ -62,17 +62,19 @@ def _older(found: Listing) -> None:
     """What the table leaves out, and a button for it."""
     if not found.older:
         return
+    rows = int((~found.frame["sample"].astype(bool)).sum())
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.caption(f"{count(found.older)} older runs are not in the table, and not found by its filter.")
-        if not WHOLE.get():
+        looked = f" A filter looks through the newest {count(MOST)}." if rows < MOST else ""
+        st.caption(f"The newest {count(rows)} of {count(rows + found.older)} runs.{looked}", width="content")
+        if rows < MOST < rows + found.older:
             st.button(
-                "Show all",
-                key="runs/older",
-                icon=":material/history:",
-                type="tertiary",
-                on_click=WHOLE.set,
-                args=(True,),
-            )
+                f"Show {count(MOST)}", key="runs/more/button", icon=":material/expand_more:", type="tertiary",
+                on_click=MORE.set, args=(1,),
+            )  # fmt: skip
+        if MORE.get() < 2:
+            st.button(
+                "Show all", key="runs/older", icon=":material/history:", type="tertiary", on_click=MORE.set, args=(2,),
+            )  # fmt: skip
 
 
 def _notes() -> None:

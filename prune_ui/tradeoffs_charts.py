@@ -9,6 +9,7 @@ from typing import Any, cast
 import pandas as pd
 import streamlit as st
 
+from prune_core.comparing import line_fields
 from prune_core.errors import LabError
 from prune_core.experiment import Experiment
 from prune_core.figures.parallel import draw_parallel, matching, parallel_data
@@ -17,14 +18,16 @@ from prune_core.figures.threshold_sparsity import draw_threshold_sparsity, thres
 from prune_core.figures.trade_off import TradeOff, draw_trade_off, knees, trade_off_data
 from prune_core.figures.trade_words import Cost, describe_setting
 from prune_core.figures.words import number, percent, plural, si
+from prune_core.sweeping import IntUniform, Uniform
+from prune_ui import race_link, session
 from prune_ui import tradeoffs_state as state
 from prune_ui.chart import chart
-from prune_ui.draft import Draft
 from prune_ui.fields import plain
 from prune_ui.naming import title_of
 from prune_ui.tradeoffs_read import View
 
 MOST_LISTED = 12  # points of the front that are named beside the chart
+FEW_CELLS, LEAST_FILLED = 25, 0.25  # of the heat map
 TITLES = {"clip": "clipping", "threshold": "threshold", "prune": "criterion"}
 
 
@@ -55,8 +58,23 @@ def _key(cost: Cost, by: list[str] | None, filters: Mapping[str, Span]) -> tuple
 def _made(view: View, cost: Cost, by: list[str] | None, filters: Mapping[str, Span]) -> Shown:
     titles = view.made("titles", lambda: titles_of(view))
     rows = view.results[matching(view.results, filters)] if filters else view.results
+    by = _without_drawn(view) if by is None else by
     trade = trade_off_data(rows, cost, by=by, titles=titles)
     return Shown(view, rows, titles, trade, None if by is None else tuple(by), _key(cost, by, filters))
+
+
+def _without_drawn(view: View) -> list[str] | None:
+    """What tells lines apart where fields were drawn from a range: not these, of which no two runs have the same.
+
+    None where nothing was: then the figure chooses.
+    """
+    vary = getattr(view.sweep.space, "vary", {})
+    drawn = {path for path, values in vary.items() if isinstance(values, Uniform | IntUniform)}
+    if not drawn:
+        return None
+    if any(path == "clip" or path.startswith("clip.") for path in drawn):
+        drawn.add("threshold")  # the column that has it whatever the strategy
+    return line_fields(view.results.drop(columns=[c for c in drawn if c in view.results]))
 
 
 def warm(view: View) -> None:
@@ -110,9 +128,14 @@ def parallel(shown: Shown) -> None:
 
 
 def heat_map(shown: Shown) -> bool:
-    """Accuracy by clip threshold and sparsity; returns whether there are at least two of each."""
+    """Accuracy by clip threshold and sparsity; returns whether there are at least two of each.
+
+    Nothing where nearly every cell would be empty, as where both were drawn from ranges.
+    """
     rows = shown.rows
-    if rows["threshold"].nunique(dropna=False) < 2 or rows["target"].nunique(dropna=False) < 2:
+    across, down = rows["threshold"].nunique(dropna=False), rows["target"].nunique(dropna=False)
+    filled = len(rows[["threshold", "target"]].drop_duplicates())
+    if across < 2 or down < 2 or (across * down > FEW_CELLS and filled < LEAST_FILLED * across * down):
         return False
     figure = shown.view.made(
         ("heat", *shown.key[2:]), lambda: draw_threshold_sparsity.plain(threshold_sparsity_data(rows))
@@ -197,13 +220,14 @@ def picked(shown: Shown) -> None:
 
 
 def _links(view: View, run: str, runs: list[str]) -> None:
+    experiment = view.made(("experiment", run), lambda: _experiment(view, run))
     if view.sample:
-        place = int(view.results.loc[view.results["run"] == run, "member"].iloc[0])
-        if (params := _params(view, place)) is not None:
+        if experiment is not None and (params := race_link.params_of(experiment)) is not None:
             st.page_link(
                 "pages/train.py", label="Train it", icon=":material/play_circle:", query_params=params,
                 help="The sample's runs are not in this lab; with the same settings and seed they come out the same.",
             )  # fmt: skip
+            race_link.link_to(experiment)
         return
     st.page_link("pages/runs.py", label="Open its run", icon=":material/table_rows:", query_params={"runs": run})
     if len(runs) > 1:
@@ -213,16 +237,17 @@ def _links(view: View, run: str, runs: list[str]) -> None:
         )  # fmt: skip
     st.page_link("pages/prune.py", label="Prune it", icon=":material/compress:", query_params={"run": run})
     st.page_link("pages/train.py", label="Open on Train", icon=":material/play_circle:", query_params={"run": run})
+    if experiment is not None:
+        race_link.link_to(experiment)
 
 
-def _params(view: View, place: int) -> dict[str, str] | None:
-    """The link that puts a member's settings into the form on Train."""
-    changes = next((c for i, c in enumerate(view.sweep.space.rows()) if i == place), None)
-    if changes is None:
-        return None
+def _experiment(view: View, run: str) -> Experiment | None:
+    """The settings of a point's run; None where this process cannot make them."""
     try:
-        draft: Draft[Experiment] = Draft(Experiment, frozenset({"start"}))
-        draft.take(view.sweep.member(changes))
+        if not view.sample:
+            return session.store().run(run).experiment
+        place = int(view.results.loc[view.results["run"] == run, "member"].iloc[0])
+        changes = next((c for i, c in enumerate(view.sweep.space.rows()) if i == place), None)
+        return None if changes is None else view.sweep.member(changes)
     except LabError:
         return None
-    return draft.params()

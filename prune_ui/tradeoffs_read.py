@@ -20,7 +20,7 @@ import pandas as pd
 from prune_core.errors import LabError
 from prune_core.jobs import Progress, progress_of
 from prune_core.sweeping import Sweep
-from prune_core.tracking import SweepRecord, Sweeps, results
+from prune_core.tracking import PUBLISHING, SweepRecord, Sweeps, results
 from prune_ui import session
 from prune_ui.naming import in_text, part_label
 from prune_ui.theme import ASSETS
@@ -37,7 +37,8 @@ FAMILIES = {"data": "data", "model": "model", "clip": "clip", "prune": "prune.cr
 class View:
     """A sweep as of one moment. ``results`` has labels where the store has names; ``raw`` is as the store has it.
 
-    ``problem`` says why the store could not be read just now; what is shown is then older.
+    ``problem`` says why the store could not be read just now; what is shown is then older. ``published`` and
+    ``publishing`` are as in SweepRecord.
     """
 
     id: str
@@ -50,6 +51,8 @@ class View:
     results: pd.DataFrame
     progress: Progress | None = None
     problem: str = ""
+    published: str = ""
+    publishing: str = ""
     _made: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -61,6 +64,11 @@ class View:
     def running(self) -> bool:
         """Whether more will come by itself."""
         return self.status == "running"
+
+    @property
+    def to_be_published(self) -> bool:
+        """Whether MLflow will have it in a while."""
+        return self.publishing == "waiting" or self.publishing.startswith(PUBLISHING)
 
     @property
     def mine(self) -> bool:
@@ -83,6 +91,7 @@ class _Kept:
     state: tuple[Any, ...]
     checked: float
     pause: float = 0.0
+    glance: tuple[Any, ...] = ()  # of a sweep all of which is done: what tells that this is still so
 
 
 _known: OrderedDict[tuple[int, str], _Kept] = OrderedDict()
@@ -103,8 +112,14 @@ def view(sweep_id: str, *, now: bool = False) -> View:
         if kept is not None and not now and time.monotonic() - kept.checked < pause:
             return kept.view
     try:
-        record = Sweeps(store).record(sweep_id)
+        sweeps = Sweeps(store)
+        glance = sweeps.glance(sweep_id)
+        if kept is not None and kept.glance == glance and not now:  # counting thousands of members takes a while
+            kept.checked = time.monotonic()
+            return kept.view
+        record = sweeps.record(sweep_id)
         kept = _read(store.database, record, kept, now)
+        kept.glance = glance if record.status == "finished" else ()
     except LabError as error:
         if kept is None or "There is no" in str(error):
             raise
@@ -123,12 +138,14 @@ def _read(database: Any, record: SweepRecord, kept: _Kept | None, now: bool) -> 
     progress = progress_of(record, time.time())
     early = kept is not None and began - kept.checked < kept.pause and not record.has_ended and not now
     if kept is not None and (kept.state == state or early):
-        same = _with(kept.view, progress=progress) if record.status == "running" else kept.view
+        mlflow = {"published": record.published, "publishing": record.publishing}
+        same = _with(kept.view, **mlflow, **({"progress": progress} if record.status == "running" else {}))
         return _Kept(same, kept.state, began if kept.state == state else kept.checked, kept.pause)
     raw = results(database, record)
     sweep = record.sweep
     made = View(
-        record.id, record.name, record.owner, record.status, record.reason, sweep, raw, dressed(raw), progress
+        record.id, record.name, record.owner, record.status, record.reason, sweep, raw, dressed(raw), progress,
+        published=record.published, publishing=record.publishing,
     )  # fmt: skip
     return _Kept(made, state, began, EASE * (time.monotonic() - began))
 
@@ -182,7 +199,7 @@ def listing(*, now: bool = False) -> list[SweepRecord]:
         store = session.store()
         at, known = _listed.get(id(store), (0.0, []))
         if now or time.monotonic() - at >= ENDED_S:
-            at, known = time.monotonic(), Sweeps(store).list(limit=100)
+            at, known = time.monotonic(), Sweeps(store).list(limit=100, counts=False)
             _listed.clear()
             _listed[id(store)] = at, known
         return known

@@ -10,8 +10,8 @@ from prune_core.errors import LabError, StoreUnavailableError
 from prune_core.figures.parallel_axes import Axis, Span
 from prune_core.jobs import Estimate
 from prune_core.sweeping import Sweep
-from prune_core.tracking import Sweeps
-from prune_ui import session
+from prune_core.tracking import Sweeps, publish_sweep_again
+from prune_ui import mlflow_line, session
 from prune_ui.session import Key
 from prune_ui.tradeoffs_read import SAMPLE, View, listing, sample, view
 
@@ -121,6 +121,13 @@ def start(sweep: Sweep, name: str, estimate: Estimate | None) -> None:
 def steer(sweep_id: str, what: str) -> None:
     """stop or resume a sweep of one's own."""
     if _mine(sweep_id) and act(lambda: getattr(session.lab().sweep_handle(sweep_id), what)()):
+        act(lambda: view(sweep_id, now=True))
+        AGAIN.set(True)
+
+
+def publish(sweep_id: str) -> None:
+    """Have a sweep of one's own published to MLflow, with its runs."""
+    if _mine(sweep_id) and act(lambda: publish_sweep_again(session.store(), sweep_id), mlflow_line.said()):
         act(lambda: view(sweep_id, now=True))
         AGAIN.set(True)
 

@@ -13,7 +13,7 @@ from prune_core.comparing.tables import is_sparsity
 from prune_core.errors import LabError
 from prune_core.figures.words import count, plural
 from prune_core.tracking import SweepRecord
-from prune_ui import present_view, session, tradeoffs_charts, tradeoffs_form, tradeoffs_words
+from prune_ui import mlflow_line, present_view, session, tradeoffs_charts, tradeoffs_form, tradeoffs_words
 from prune_ui import tradeoffs_state as state
 from prune_ui.explain import time_left
 from prune_ui.fields import plain
@@ -22,6 +22,7 @@ from prune_ui.tradeoffs_charts import TITLES, Shown
 from prune_ui.tradeoffs_read import SAMPLE, View, listing, sample
 
 TICK_S = 1.0
+PUBLISHING_TICK_S = 5.0
 READ_S = 8.0
 NOTE: Key[tuple[str, str, float]] = Key("tradeoffs/note", ("", "", 0.0))  # kind, text, until when
 LOOKS = {"running": ("running", "blue"), "finished": ("finished", "green"), "stopped": ("stopped", "orange"),
@@ -47,7 +48,12 @@ def show() -> None:
     if form.open:
         with form:
             tradeoffs_form.show()
-    st.fragment(_page, run_every=TICK_S if view.running else None)(view.running)
+    st.fragment(_page, run_every=_tick(view))(_tick(view))
+
+
+def _tick(view: View) -> float | None:
+    """Seconds between two looks at the sweep; None where nothing will change by itself."""
+    return TICK_S if view.running else PUBLISHING_TICK_S if view.to_be_published else None
 
 
 def _choose(view: View) -> None:
@@ -78,7 +84,7 @@ def _called(record: SweepRecord) -> str:
     return f"{record.name or 'Sweep'} · {plural(record.total, 'run')} · {when} · {record.id[-4:]}{mine}"
 
 
-def _page(running: bool) -> None:
+def _page(tick: float | None) -> None:
     view = state.shown()
     # each has a place of its own: a line that comes or goes in one would else make all below it anew, zoom and all
     head, chart, more, words, takeaway = (st.container() for _ in range(5))
@@ -98,8 +104,9 @@ def _page(running: bool) -> None:
         tradeoffs_words.section(shown)
     with takeaway:
         _downloads(shown)
+        _publishing(view)
     state.keep_link(view)
-    if view.running != running or state.AGAIN.pop():  # another pace from now on, or another sweep
+    if _tick(view) != tick or state.AGAIN.pop():  # another pace from now on, or another sweep
         session.rerun()
 
 
@@ -157,10 +164,10 @@ def _progress(view: View) -> str:
     assert view.progress is not None
     p = view.progress
     parts = [f"{count(p.done)} of {plural(p.total, 'run')}"]
-    parts += [f"{count(p.running)} at work"] * (view.running and p.running > 0)
     parts += [f"{count(p.reused)} there already"] * (p.reused > 0)
     parts += [f"{count(p.failed)} failed"] * (p.failed > 0)
     parts += [time_left(p.seconds_left)] * view.running
+    parts += [f"{count(p.running)} at work"] * (view.running and p.running > 0)  # last: it comes and goes
     return " · ".join(x for x in parts if x)
 
 
@@ -244,6 +251,15 @@ def _downloads(shown: Shown) -> None:
         )  # fmt: skip
         present_view.link_to(sweep=view.id)
         st.caption("Pictures as PNG or SVG: the buttons at each chart.", width="content")
+
+
+def _publishing(view: View) -> None:
+    """Whether MLflow has the sweep."""
+    if not view.sample and not view.running:
+        mlflow_line.show(
+            view, "tradeoffs/publish", state.publish if view.mine else None,
+            "The sweep as a parent run with its settings, cost and results, and its runs as child runs.",
+        )  # fmt: skip
 
 
 def _columns(rows: Any) -> dict[str, Any]:

@@ -29,6 +29,9 @@ def section(shown: Shown) -> None:
     levels = [float(v) for v in sorted(table["at"].unique())]
     if not levels:
         return
+    if len(levels) > LISTED and len(levels) == len(table):
+        st.caption("No two runs aim at the same sparsity, so that methods cannot be compared at an equal one.")
+        return
     wanted = AT.get()
     at = min(levels, key=lambda v: abs(v - wanted)) if wanted is not None else _first(shown, levels)
     key = "tradeoffs/at/widget"
@@ -44,7 +47,7 @@ def section(shown: Shown) -> None:
         ("differences", *shown.key, at),
         lambda: differences(table[table["at"] == at], method="line", cost="at"),
     )
-    _answers(sorted(found, key=lambda d: (not d.shown, d.p_holm != d.p_holm, d.p_holm)))
+    _answers(sorted(found, key=lambda d: (not d.shown, d.p_holm != d.p_holm, d.p_holm)), shown.view.running)
 
 
 def _table(shown: Shown) -> pd.DataFrame:
@@ -65,12 +68,20 @@ def _first(shown: Shown, levels: list[float]) -> float:
     return levels[len(levels) // 2]
 
 
-def _answers(found: list[Difference]) -> None:
+def _answers(found: list[Difference], running: bool) -> None:
     if not found:
         st.caption("Here only one method was measured.")
         return
-    if len(found) <= LISTED:
-        st.markdown("\n".join(f"- {plain(d.sentence)}" for d in found))
+    alone = [d for d in found if min(d.n_a, d.n_b) == 1]
+    told = [d for d in found if d not in alone or len(alone) == 1]
+    if len(told) <= LISTED:
+        sentences = [plain(d.sentence) for d in told]
+        if len(told) < len(found):  # the same sentence for each of them would bury the others
+            sentences.append(
+                f"{len(alone)} of {plural(len(found), 'pair')} have a method with one seed, which says nothing about a "
+                f"difference{' so far' if running else '; run at least two'}."
+            )
+        st.markdown("\n".join(f"- {sentence}" for sentence in sentences))
     else:
         frame = pd.DataFrame(
             {

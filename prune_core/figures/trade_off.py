@@ -206,7 +206,7 @@ def _joined(line: TradeLine, data: TradeOff, colours: Palette) -> list[Plain]:
     if (points["n"] > 1).any() and len(points) > 1:
         band = {"type": "scatter", "x": x, "mode": "lines", "hoverinfo": "skip", "showlegend": False,
                 "legendgroup": group, "line": {"width": 0, "color": colour}}  # fmt: skip
-        low, high = (points[c].fillna(points["accuracy"]).to_numpy() for c in ("low", "high"))
+        low, high = (points[c].fillna(points["accuracy"]).clip(0, 1).to_numpy() for c in ("low", "high"))
         found += [
             {**band, "y": high, "name": f"{line.name}, 95 % high"},
             {**band, "y": low, "name": f"{line.name}, 95 % low", "fill": "tonexty", "fillcolor": rgba(colour, 0.16)},
@@ -236,7 +236,7 @@ def _cloud(line: TradeLine, data: TradeOff, colours: Palette, share: float) -> P
         "hovertemplate": f"{line.name}<br>%{{x}}, %{{y:.1%}}<extra></extra>" if many else HOVER,
     }  # fmt: skip
     if not many and (points["n"] > 1).any():
-        up, down = points["high"] - points["accuracy"], points["accuracy"] - points["low"]
+        up, down = points["high"].clip(upper=1) - points["accuracy"], points["accuracy"] - points["low"].clip(lower=0)
         found["error_y"] = {
             "type": "data", "symmetric": False, "array": up.fillna(0).to_numpy(),
             "arrayminus": down.fillna(0).to_numpy(), "color": rgba(colour, 0.5), "thickness": 1.2, "width": 3,

@@ -39,7 +39,8 @@ def describe_setting(row: Any, cost: Cost, joint: str = "; ") -> str:
     """A row of ``TradeOff.points`` in words: what it is, its accuracy with the interval, and its place."""
     accuracy = percent(row["accuracy"])
     if row["n"] > 1:
-        accuracy += f" ({percent(row['low'])} to {percent(row['high'])}, {plural(int(row['n']), 'seed')})"
+        low, high = max(float(row["low"]), 0.0), min(float(row["high"]), 1.0)  # two seeds can give more than all
+        accuracy += f" ({percent(low)} to {percent(high)}, {plural(int(row['n']), 'seed')})"
     parts = [str(row["name"]), accuracy, place(float(row["x"]), cost)]
     if cost != "sparsity" and row["target"]:
         parts[-1] += f", {percent(row['target'], 0)} of the weights removed"

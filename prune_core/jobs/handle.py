@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from prune_core.errors import ConfigError, EngineError
-from prune_core.events import ENDED, Status
+from prune_core.events import ENDED, SnapshotEvent, Status
 from prune_core.jobs.app_file import app_address
 from prune_core.tracking import RunRecord, Store
 from prune_core.tracking import home as default_home
@@ -51,6 +51,14 @@ class RunHandle:
     def evals(self) -> pd.DataFrame:
         """A row an evaluation so far."""
         return self._store.evals(self.id)
+
+    def snapshot_steps(self) -> list[int]:
+        """Steps whose snapshot can be had, ascending; those that a sweep's member shares with others among them."""
+        return self._store.snapshot_steps(self.id)
+
+    def snapshot(self, step: int | None = None) -> SnapshotEvent | None:
+        """Histograms of weights and gradients as of ``step``, by default the newest; None where there is none."""
+        return self._store.snapshot(self.id, step)
 
     def marks(self) -> pd.DataFrame:
         """A row a change in mid-run so far: step, field, value, sender."""

@@ -5,9 +5,11 @@ from prune_core.tracking.executing import execute, execute_race
 from prune_core.tracking.giving import DONE, Given
 from prune_core.tracking.home import checkpoint_path, home, run_folder, store_url
 from prune_core.tracking.publishing import publish, publish_again, publishes, start_publisher
+from prune_core.tracking.publishing_sweeps import publish_sweep, publish_sweep_again
 from prune_core.tracking.races import SAMPLE_RACE, Races
 from prune_core.tracking.records import (
     LAB,
+    PUBLISHING,
     RACE,
     RETRY,
     STOPPED,
@@ -29,6 +31,7 @@ __all__ = [
     "DONE",
     "LAB",
     "MEASURED",
+    "PUBLISHING",
     "RACE",
     "RETRY",
     "SAMPLE_RACE",
@@ -54,6 +57,8 @@ __all__ = [
     "new_token",
     "publish",
     "publish_again",
+    "publish_sweep",
+    "publish_sweep_again",
     "publishes",
     "race_of",
     "race_row",

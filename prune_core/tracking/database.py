@@ -100,18 +100,29 @@ class Database:
                 # where another process was a moment faster its tables are found now
                 if self._version() is None:
                     raise StoreUnavailableError(self._sentence(error.orig or error)) from error
-        if self._version() in (1, 2):  # before there were sweeps, before there were trials: what is missing is made
+        if self._version() in (1, 2):
             with contextlib.suppress(IntegrityError, ProgrammingError), self.writing() as connection:
-                schema.metadata.create_all(connection)
-                for index in schema.runs.indexes:
-                    index.create(connection, checkfirst=True)
-                mine = schema.about.c.key == "schema"
-                connection.execute(update(schema.about).where(mine).values(value=schema.SCHEMA))
+                self._modernise(connection)
         if (version := self._version()) != schema.SCHEMA:
             raise StoreUnavailableError(
                 f"The store {self.name} has format {version}; this version of the lab reads format {schema.SCHEMA}. "
                 "Give PRUNE_LAB_STORE another address."
             )
+
+    def _modernise(self, connection: Connection) -> None:
+        """Make an older store like a new one. Of several processes that try, each waits for the one before."""
+        ours = schema.about.c.key == "schema"
+        version = connection.execute(select(schema.about.c.value).where(ours).with_for_update()).scalar()
+        schema.metadata.create_all(connection)  # what is missing: sweeps in version 1, trials in both
+        for index in schema.runs.indexes:
+            index.create(connection, checkfirst=True)
+        if version == 2:  # before sweeps were published
+            for column in (schema.sweeps.c.published, schema.sweeps.c.publishing):
+                kind = column.type.compile(connection.dialect)
+                connection.exec_driver_sql(
+                    f"ALTER TABLE {schema.sweeps.name} ADD COLUMN {column.name} {kind} DEFAULT '' NOT NULL"
+                )
+        connection.execute(update(schema.about).where(ours).values(value=schema.SCHEMA))
 
     def _version(self) -> int | None:
         with self.reading() as connection:

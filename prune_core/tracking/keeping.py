@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, case, delete, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Table, and_, case, delete, or_, select, update
 
 from prune_core.errors import StoreError
 from prune_core.events import ENDED, Status
@@ -116,7 +116,7 @@ class Keeper(Reader):
     # --- MLflow -------------------------------------------------------------------------------------------------------
     def claim_publishing(self, run_id: str) -> bool:
         """Take a run that waits to be published; False where a publisher on another machine was faster."""
-        taken = update(runs).where(runs.c.id == run_id, _waits()).values(publishing=publishing_now())
+        taken = update(runs).where(runs.c.id == run_id, waits(runs)).values(publishing=publishing_now())
         with self._database.writing() as connection:
             return connection.execute(taken).rowcount == 1
 
@@ -132,7 +132,7 @@ class Keeper(Reader):
 
     def to_publish(self) -> list[str]:
         """Ended runs that wait to be published, oldest first."""
-        query = select(runs.c.id).where(_waits(), runs.c.status.in_(ENDED)).order_by(runs.c.id)
+        query = select(runs.c.id).where(waits(runs), runs.c.status.in_(ENDED)).order_by(runs.c.id)
         with self._database.reading() as connection:
             return list(connection.execute(query).scalars())
 
@@ -164,10 +164,10 @@ def publishing_now() -> str:
     return f"{PUBLISHING}{time.time():.0f}"
 
 
-def _waits() -> ColumnElement[bool]:
-    """Runs that nobody publishes: a publisher that was not heard of for so long is taken for dead."""
+def waits(table: Table) -> ColumnElement[bool]:
+    """Runs, or sweeps, that nobody publishes: a publisher that was not heard of for so long is taken for dead."""
     dead = f"{PUBLISHING}{time.time() - PUBLISHING_S:.0f}"  # as many digits for centuries: texts compare as numbers do
-    c = runs.c.publishing
+    c = table.c.publishing
     return or_(c == "waiting", and_(c.startswith(PUBLISHING), c < dead))
 
 

@@ -11,7 +11,9 @@ from filelock import Timeout
 
 from prune_core.tracking.home import home, store_url
 from prune_core.tracking.publishing import publish_waiting, publisher_lock
+from prune_core.tracking.publishing_sweeps import publish_waiting_sweeps
 from prune_core.tracking.store import Store
+from prune_core.tracking.sweeps import Sweeps
 
 LINGER_S = 10.0  # runs often end one after the other, and starting again costs seconds
 POLL_S = 0.5
@@ -26,7 +28,8 @@ def main() -> None:
     load_plugins()
     store = Store(url)
     lock = publisher_lock(url)
-    while store.to_publish():  # a run that ended while the lock was held still, for the last time, is seen here
+    # a run that ended while the lock was held still, for the last time, is seen here
+    while store.to_publish() or Sweeps(store).to_publish():
         try:
             with lock.acquire(timeout=0):
                 _publish_until_quiet(store)
@@ -46,7 +49,7 @@ def load_plugins() -> None:
 def _publish_until_quiet(store: Store) -> None:
     idle_since = time.monotonic()
     while time.monotonic() - idle_since < LINGER_S:
-        if publish_waiting(store):
+        if publish_waiting(store) + publish_waiting_sweeps(store):
             idle_since = time.monotonic()
         time.sleep(POLL_S)
 

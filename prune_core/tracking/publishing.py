@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ from prune_core.tracking.home import home
 from prune_core.tracking.keeping import changeable, publishing_now
 from prune_core.tracking.records import RunRecord
 from prune_core.tracking.store import Store
+from prune_core.tracking.sweeps import Sweeps
 from prune_core.tracking.thinning import extremes
 from prune_core.training import restore_model
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 EXPERIMENT = "Clip & Prune Lab"
 MOST_POINTS = 1000  # of one metric; the extremes are among them
+PARENT = "mlflow.parentRunId"  # how MLflow's pages know which runs stand under which
 BATCH = 1000  # metrics that MLflow takes at once
 OFF = ("off", "no", "0", "false")
 STATUS = {
@@ -64,7 +66,7 @@ def publish(store: Store, run_id: str, tracking_uri: str | None = None) -> str:
     try:
         published = _publish(store, record, tracking_uri or tracking_address())
     except Exception as error:  # MLflow raises whatever its backend does
-        sentence = _sentence(error)
+        sentence = sentence_of(error)
         store.set_publishing(run_id, sentence)
         raise StoreError(f"Run {run_id} could not be published: {sentence}") from error
     store.set_publishing(run_id, "", published=published)
@@ -135,7 +137,8 @@ def _publishable(store: Store, run_id: str) -> RunRecord:
     return record
 
 
-def _sentence(error: Exception) -> str:
+def sentence_of(error: Exception) -> str:
+    """Whatever MLflow raised, in one line."""
     if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] == "mlflow":
         return "MLflow is not installed: pip install mlflow."
     text = " ".join(str(error).split())[:300]
@@ -143,6 +146,27 @@ def _sentence(error: Exception) -> str:
 
 
 def _publish(store: Store, record: RunRecord, address: str) -> str:
+    client, experiment_id = client_at(address)
+    tags = _tags(record) | sweep_tags(Sweeps(store).published_with(record.id), record.parent)
+    began, name = milliseconds(record.started), record.name or record.id
+    run = client.create_run(experiment_id, start_time=began, tags=tags, run_name=name)
+    run_id = str(run.info.run_id)
+    try:
+        _describe(client, run_id, store, record)
+        _files(client, run_id, store, record)
+        if (checkpoint := files.checkpoint(record.id)).is_file():
+            _model(client, run_id, experiment_id, record, checkpoint)
+        client.set_terminated(run_id, STATUS[record.status], milliseconds(record.ended))
+    except BaseException:
+        remove(client, run_id)  # nothing half-published is ever taken for whole
+        raise
+    if record.published:
+        remove(client, record.published)
+    return run_id
+
+
+def client_at(address: str) -> tuple[MlflowClient, str]:
+    """MLflow at ``address``, and its id of the experiment that all of the lab's runs are in, made where it is not."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # read when mlflow is imported
     from mlflow import MlflowClient
 
@@ -153,25 +177,21 @@ def _publish(store: Store, record: RunRecord, address: str) -> str:
         place = (local / "artifacts").as_uri()
     client = MlflowClient(tracking_uri=address)
     found = client.get_experiment_by_name(EXPERIMENT)
-    experiment_id = found.experiment_id if found is not None else client.create_experiment(EXPERIMENT, place)
-    name = record.name or record.id
-    run = client.create_run(experiment_id, start_time=_ms(record.started), tags=_tags(record), run_name=name)
-    run_id = str(run.info.run_id)
-    try:
-        _describe(client, run_id, store, record)
-        _files(client, run_id, store, record)
-        if (checkpoint := files.checkpoint(record.id)).is_file():
-            _model(client, run_id, experiment_id, record, checkpoint)
-        client.set_terminated(run_id, STATUS[record.status], _ms(record.ended))
-    except BaseException:
-        _remove(client, run_id)  # nothing half-published is ever taken for whole
-        raise
-    if record.published:
-        _remove(client, record.published)
-    return run_id
+    return client, str(found.experiment_id if found is not None else client.create_experiment(EXPERIMENT, place))
 
 
-def _remove(client: MlflowClient, run_id: str) -> None:
+def sweep_tags(published: Mapping[str, str], own: str | None) -> dict[str, str]:
+    """How a run says which published sweeps it is a member of; ``published`` is MLflow's id of each, by the lab's.
+
+    MLflow shows a run under one parent only: the sweep ``own`` that it was made for, or else the oldest.
+    """
+    found = sorted(published, key=lambda sweep_id: (sweep_id != own, sweep_id))
+    tags = {f"lab.sweep.{sweep_id}": published[sweep_id] for sweep_id in found}
+    return {PARENT: published[found[0]], "lab.sweeps": ",".join(found), **tags} if found else {}
+
+
+def remove(client: MlflowClient, run_id: str) -> None:
+    """Delete a run there with its models, so far as it is there."""
     with contextlib.suppress(Exception):  # deleted there by somebody, or published elsewhere before
         outputs = client.get_run(run_id).outputs
         for model in outputs.model_outputs if outputs is not None else ():
@@ -184,8 +204,8 @@ def _describe(client: MlflowClient, run_id: str, store: Store, record: RunRecord
 
     params = [Param(key, str(value)[:500]) for key, value in record.experiment.flat().items()]
     client.log_batch(run_id, params=params)
-    at = _ms(record.ended) or 0
-    metrics = [Metric(f"final_{k}", float(v), at, record.step) for k, v in record.summary.items() if _numeric(v)]
+    at = milliseconds(record.ended) or 0
+    metrics = [Metric(f"final_{k}", float(v), at, record.step) for k, v in record.summary.items() if numeric(v)]
     metrics += _points(store.history(record.id), STEP_FIELDS, "train_", at, Metric)
     metrics += _points(store.evals(record.id), ("accuracy", "loss"), "test_", at, Metric)
     for first in range(0, len(metrics), BATCH):
@@ -234,7 +254,7 @@ def _model(client: MlflowClient, run_id: str, experiment_id: str, record: RunRec
             )
         except Exception as error:  # not every model of people's own can be traced: its weights are there
             client.delete_logged_model(logged.model_id)
-            client.set_tag(run_id, "lab.model", f"only its weights: it cannot be traced ({_sentence(error)})")
+            client.set_tag(run_id, "lab.model", f"only its weights: it cannot be traced ({sentence_of(error)})")
             return
         client.log_model_artifacts(logged.model_id, str(folder))
     client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=record.step)])
@@ -251,11 +271,13 @@ def _tags(record: RunRecord) -> dict[str, str]:
     }
 
 
-def _numeric(value: object) -> bool:
+def numeric(value: object) -> bool:
+    """Whether MLflow takes it as a metric."""
     return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
 
 
-def _ms(seconds: float | None) -> int | None:
+def milliseconds(seconds: float | None) -> int | None:
+    """MLflow's times."""
     return None if seconds is None else int(seconds * 1000)
 
 

@@ -8,12 +8,12 @@ from contextlib import AbstractContextManager
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import Connection, Select, and_, func, or_, select
 
 from prune_core.errors import RunNotFoundError
 from prune_core.events import STEP_FIELDS, SnapshotEvent
 from prune_core.tracking import schema
-from prune_core.tracking.records import ControlRecord, Cursor, LiveDelta, RunRecord, record_of
+from prune_core.tracking.records import SWEEP, ControlRecord, Cursor, LiveDelta, RunRecord, record_of
 from prune_core.tracking.thinning import extremes
 from prune_core.tracking.waiting import Waiting
 
@@ -71,14 +71,9 @@ class Reader(Waiting):
 
     def trunk_of(self, run_id: str) -> str | None:
         """The run whose training this one, of a sweep, begins with; None where there is none."""
-        m, shared = schema.members.c, schema.members.alias()
-        query = (
-            select(shared.c.run_id)
-            .join(schema.members, (m.sweep_id == shared.c.sweep_id) & (m.trunk == shared.c.place))
-            .where(m.run_id == run_id, m.origin == "run")
-        )
         with self._database.reading() as connection:
-            return connection.execute(query.limit(1)).scalar()
+            shared = self._shared(connection, run_id)
+        return None if shared is None else shared[0]
 
     # --- what a run left ----------------------------------------------------------------------------------------------
     def history(self, run_id: str, after: int = 0, limit: int | None = None) -> pd.DataFrame:
@@ -117,15 +112,21 @@ class Reader(Waiting):
         return pd.DataFrame([{"returned": 0, **row} for row in found], columns=columns)
 
     def snapshot_steps(self, run_id: str) -> list[int]:
-        """Steps whose snapshot is kept, ascending."""
-        query = select(snapshots.c.step).where(snapshots.c.run_id == run_id).order_by(snapshots.c.step)
+        """Steps whose snapshot is kept, ascending; those of training shared with other runs of a sweep among them."""
+        c = snapshots.c
         with self._reading(run_id) as connection:
-            return list(connection.execute(query).scalars())
+            mine = c.run_id == run_id
+            if (shared := self._shared(connection, run_id)) is not None:
+                mine = or_(mine, and_(c.run_id == shared[0], c.step <= shared[1]))
+            return sorted(set(connection.execute(select(c.step).where(mine)).scalars()))
 
     def snapshot(self, run_id: str, step: int | None = None) -> SnapshotEvent | None:
-        """The snapshot of ``step``, by default the newest; None where there is none."""
+        """The snapshot of ``step``, by default the newest; None where there is none.
+
+        That of a step before the run went its own way is kept with the training that it shares.
+        """
         with self._reading(run_id) as connection:
-            return self._snapshot(connection, run_id, -1, step)
+            return self._snapshot(connection, run_id, -1, step) or self._before(connection, run_id, step)
 
     def live(self, run_id: str, since: Cursor | None = None) -> LiveDelta:
         """Everything that is new since ``since`` (the last delta's cursor), of one moment. Raises RunNotFoundError."""
@@ -139,6 +140,8 @@ class Reader(Waiting):
             looks, last_eval = self._evals(connection, run_id, evals.c.id > since.eval)
             changes, last_mark = self._marks(connection, run_id, since.mark)
             snapshot = self._snapshot(connection, run_id, since.snapshot)
+            if snapshot is None and since.snapshot < 0 and record.step and (record.parent or "").startswith(SWEEP):
+                snapshot = self._before(connection, run_id, None)
             position = None
             if record.status == "queued":
                 queue = self._queue(connection).set_index("id")["position"]
@@ -209,14 +212,36 @@ class Reader(Waiting):
         return pd.DataFrame(columns), (found[-1].id if found else 0)
 
     def _snapshot(
-        self, connection: Connection, run_id: str, after: int, step: int | None = None
+        self, connection: Connection, run_id: str, after: int, step: int | None = None, upto: int | None = None
     ) -> SnapshotEvent | None:
         c = snapshots.c
         query = select(c.data).where(c.run_id == run_id, c.step > after).order_by(c.step.desc()).limit(1)
         if step is not None:
             query = query.where(c.step == step)
+        if upto is not None:
+            query = query.where(c.step <= upto)
         data = connection.execute(query).scalar()
         return None if data is None else SnapshotEvent.from_bytes(bytes(data))
+
+    def _shared(self, connection: Connection, run_id: str) -> tuple[str, int] | None:
+        """The run whose training this one, of a sweep, begins with, and up to which step."""
+        if is_sample(run_id):
+            return None
+        m, shared = schema.members.c, schema.members.alias()
+        query = (
+            select(shared.c.run_id, shared.c.until)
+            .join(schema.members, (m.sweep_id == shared.c.sweep_id) & (m.trunk == shared.c.place))
+            .where(m.run_id == run_id, m.origin == "run", shared.c.run_id.is_not(None))
+        )
+        row = connection.execute(query.limit(1)).first()
+        return None if row is None else (row.run_id, row.until or 0)
+
+    def _before(self, connection: Connection, run_id: str, step: int | None) -> SnapshotEvent | None:
+        """The snapshot of ``step``, or the newest, of the training that the run begins with."""
+        shared = self._shared(connection, run_id)
+        if shared is None or (step is not None and step > shared[1]):
+            return None
+        return self._snapshot(connection, shared[0], -1, step, upto=shared[1])
 
     def _frame(self, query: Select[tuple[object, ...]], names: Iterable[str]) -> pd.DataFrame:
         with self._database.reading() as connection:

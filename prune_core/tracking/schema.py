@@ -157,6 +157,8 @@ sweeps = Table(
     Column("created", Double, nullable=False),
     Column("ended", Double),
     Column("deleted", Double),
+    Column("published", String(64), nullable=False, default="", server_default=""),
+    Column("publishing", String(400), nullable=False, default="", server_default=""),
     Index("lab_sweeps_status", "status"),
 )
 

@@ -14,6 +14,7 @@ from sqlalchemy import select
 from prune_core.sweeping import Sweep, labels
 from prune_core.tracking import schema
 from prune_core.tracking.database import Database
+from prune_core.tracking.records import PUBLISHING
 
 MEASURED = (
     *("n", "seconds", "parameters", "nonzero", "dense_bytes", "kept_bytes", "macs", "kept_macs"),
@@ -30,7 +31,8 @@ class SweepRecord:
     """A sweep as of one moment. Counts are of its members, without the training that they share.
 
     ``done`` holds those that are over in whatever way, ``failed`` those of them that gave nothing, ``reused`` those
-    whose run was there already. ``estimate`` is what was estimated before it began.
+    whose run was there already. ``estimate`` is what was estimated before it began. ``published`` is MLflow's id of it;
+    ``publishing`` says "waiting", since when somebody is at it, or why it failed.
     """
 
     id: str
@@ -47,12 +49,19 @@ class SweepRecord:
     created: float
     ended: float | None
     estimate: dict[str, Any]
+    published: str
+    publishing: str
     settings: str = field(repr=False)
 
     @property
     def sweep(self) -> Sweep:
         """What was asked for. Raises ConfigError where a part is not registered in this process."""
         return _sweep(self.settings)
+
+    @property
+    def to_be_published(self) -> bool:
+        """Whether it waits to be published, or somebody is at it."""
+        return self.publishing == "waiting" or self.publishing.startswith(PUBLISHING)
 
     @property
     def has_ended(self) -> bool:
@@ -62,7 +71,10 @@ class SweepRecord:
 
 def sweep_of(row: Mapping[str, Any], counts: Mapping[tuple[str, str, str], int]) -> SweepRecord:
     """The record in a row of the table of sweeps; ``counts`` of members by state, origin and status of the run."""
-    names = ("id", "name", "owner", "priority", "status", "reason", "total", "created", "ended", "settings")
+    names = (
+        *("id", "name", "owner", "priority", "status", "reason", "total", "created", "ended", "settings"),
+        *("published", "publishing"),
+    )
     over = {key: n for key, n in counts.items() if key[0] == "done"}
     return SweepRecord(
         **{name: row[name] for name in names},

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from prune_core.errors import StoreError
+from prune_core.errors import RunNotFoundError, StoreError
+from prune_core.events import ENDED
 from prune_core.sweeping import Sweep, plain
 from prune_core.tracking import schema, writing
 from prune_core.tracking.giving import DONE, Giver, as_it_says, of
+from prune_core.tracking.keeping import publishing_now, waits
 from prune_core.tracking.records import LAB, STOPPED, SWEEP
 from prune_core.tracking.sweep_records import SweepRecord, sweep_of
 
@@ -79,15 +81,29 @@ class Sweeps(Giver):
         with self._db.reading() as connection:
             return self._record(connection, sweep_id)
 
-    def list(self, owner: str | None = None, limit: int = 200) -> list[SweepRecord]:
-        """The newest sweeps first."""
+    def glance(self, sweep_id: str) -> tuple[Any, ...]:
+        """What changes with whatever somebody does to a sweep that has ended, without counting its members.
+
+        Raises RunNotFoundError.
+        """
+        columns = (sweeps.c.status, sweeps.c.ended, sweeps.c.deleted, sweeps.c.published, sweeps.c.publishing)
+        with self._db.reading() as connection:
+            row = connection.execute(select(*columns).where(sweeps.c.id == sweep_id)).first()
+        if row is None:
+            raise RunNotFoundError(f"There is no sweep {sweep_id!r} in this store.")
+        return tuple(row)
+
+    def list(self, owner: str | None = None, limit: int = 200, *, counts: bool = True) -> list[SweepRecord]:
+        """The newest sweeps first. Without ``counts`` no members are counted, which takes a while where there are many:
+        all counts of members are 0 then.
+        """
         query = select(sweeps).where(sweeps.c.deleted.is_(None)).order_by(sweeps.c.id.desc()).limit(limit)
         if owner is not None:
             query = query.where(sweeps.c.owner == owner)
         with self._db.reading() as connection:
             rows = [dict(row) for row in connection.execute(query).mappings()]
-            counts = self._counts(connection, [row["id"] for row in rows])
-        return [sweep_of(row, counts.get(row["id"], {})) for row in rows]
+            found = self._counts(connection, [row["id"] for row in rows]) if counts else {}
+        return [sweep_of(row, found.get(row["id"], {})) for row in rows]
 
     def cost(self, sweep_id: str) -> dict[str, Any]:
         """Steps asked for, made, shared, reused and not made, and seconds of workers; of the whole sweep so far."""
@@ -155,6 +171,45 @@ class Sweeps(Giver):
             if self._record(connection, sweep_id).status == "running":
                 raise StoreError(f"Sweep {sweep_id} is running: stop it before deleting it.")
             connection.execute(update(sweeps).where(sweeps.c.id == sweep_id).values(deleted=time.time()))
+
+    # --- MLflow -------------------------------------------------------------------------------------------------------
+    def runs_of(self, sweep_id: str) -> Sequence[str]:
+        """The ended runs of its members, in their order and each once; those that its members began with left out."""
+        m = members.c
+        ended = (m.sweep_id == sweep_id, m.place >= 0, runs.c.status.in_(ENDED), runs.c.started.is_not(None))
+        query = select(m.run_id).join(runs, m.run_id == runs.c.id).where(*ended, runs.c.deleted.is_(None))
+        with self._db.reading() as connection:
+            return tuple(dict.fromkeys(connection.execute(query.order_by(m.place)).scalars()))
+
+    def published_with(self, run_id: str) -> dict[str, str]:
+        """MLflow's ids of the published sweeps that the run is a member of, by sweep."""
+        m, s = members.c, sweeps.c
+        query = (
+            select(s.id, s.published)
+            .join(members, m.sweep_id == s.id)
+            .where(m.run_id == run_id, m.place >= 0, s.published != "")
+        )
+        with self._db.reading() as connection:
+            return {row.id: row.published for row in connection.execute(query)}
+
+    def to_publish(self) -> Sequence[str]:
+        """Sweeps that wait to be published, oldest first."""
+        query = select(sweeps.c.id).where(waits(sweeps), sweeps.c.status != "running").order_by(sweeps.c.id)
+        with self._db.reading() as connection:
+            return connection.execute(query).scalars().all()
+
+    def claim_publishing(self, sweep_id: str) -> bool:
+        """Take a sweep that waits to be published; False where a publisher on another machine was faster."""
+        taken = update(sweeps).where(sweeps.c.id == sweep_id, waits(sweeps)).values(publishing=publishing_now())
+        with self._db.writing() as connection:
+            return connection.execute(taken).rowcount == 1
+
+    def set_publishing(self, sweep_id: str, publishing: str, published: str | None = None) -> None:
+        """Note how publishing goes: "waiting", "" when done (with MLflow's id in ``published``), or why it failed."""
+        values = {"publishing": writing.clean(publishing, 400)}
+        values |= {} if published is None else {"published": published}
+        with self._db.writing() as connection:
+            connection.execute(update(sweeps).where(sweeps.c.id == sweep_id).values(**values))
 
 
 def member_rows(sweep: Sweep, known: Any) -> list[dict[str, Any]]:

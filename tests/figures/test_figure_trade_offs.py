@@ -188,3 +188,14 @@ def test_latency_is_that_of_the_model_for_masks_make_nothing_faster() -> None:
     assert data.points["x"].unique().tolist() == [pytest.approx(float(noisy["latency_ms"].median()))]
     best = data.points["accuracy"].max()
     assert set(data.points.loc[list(data.front), "accuracy"]) == {best}, "chance makes no front"
+
+
+def test_no_interval_goes_beyond_what_an_accuracy_can_be() -> None:
+    rows = [{"target": t, "sparsity": t, "seed": s, "train.seed": s, "accuracy": a + s}
+            for t, a in ((0.5, 0.75), (0.9, 0.05)) for s in (0.0, 0.2)]  # fmt: skip
+    data = figures.trade_off_data(table(*rows))
+    assert data.points["high"].max() > 1 and data.points["low"].min() < 0, "two seeds that far apart"
+    words = [figures.trade_words.describe_setting(row, "sparsity") for _, row in data.points.iterrows()]
+    assert any("to 100.0" in text for text in words) and any("(0.0" in text for text in words)
+    band = [t for t in figures.draw_trade_off(data).data if "95 %" in (t.name or "")]
+    assert len(band) == 2 and all(0 <= y <= 1 for t in band for y in t.y)

@@ -5,10 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,15 +18,26 @@ import torch
 import yaml
 
 import prune_core as pc
-from prune_core.tracking import Store, checkpoint_path, execute, home, publish, publish_again
+from prune_core.tracking import (
+    Store,
+    Sweeps,
+    checkpoint_path,
+    execute,
+    home,
+    publish,
+    publish_again,
+    publish_sweep,
+    publish_sweep_again,
+    results,
+)
 from prune_core.tracking import publishing as module
+from prune_core.tracking import publishing_sweeps as module_sweeps
 from prune_core.tracking.publishing import (
     EXPERIMENT,
     publish_waiting,
-    publisher_lock,
-    start_publisher,
     tracking_address,
 )
+from prune_core.tracking.publishing_sweeps import publish_waiting_sweeps
 
 pytestmark = [
     pytest.mark.slow,
@@ -212,6 +220,85 @@ def test_a_persons_own_mlflow_stays_as_it_was(place: Place, tmp_path: Path, monk
         mlflow.set_tracking_uri("")
 
 
+# --- sweeps -----------------------------------------------------------------------------------------------------------
+def swept(place: Place, seeds: list[int]) -> str:
+    """A sweep over seeds, run to its end in this process; what is there already is taken."""
+    lab = pc.Lab(store=place.store, home=home())
+    quick = EXPERIMENT_RUN.with_(**{"train.steps": 45, "train.snapshot_every": 0, "train.eval_every": 0})
+    return lab.sweep(quick, {"train.seed": seeds}, name=f"seeds {seeds}", where="here").id
+
+
+def test_a_sweep_is_a_parent_run_and_a_member_of_two_stays_one(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    client, sweeps = place.client, Sweeps(place.store)
+    first, second = swept(place, [10, 11]), swept(place, [11, 12])
+    parents = {second: publish_sweep(place.store, second)}
+    parents[first] = publish_sweep(place.store, first)
+    assert (sweeps.record(first).published, sweeps.record(first).publishing) == (parents[first], "")
+    parent = client.get_run(parents[first])
+    assert (parent.info.status, parent.data.tags["lab.sweep"]) == ("FINISHED", first)
+    params, metrics = parent.data.params, parent.data.metrics
+    assert (params["axis.train.seed"], params["sweep.space"], params["train.steps"]) == ("10, 11", "grid", "45")
+    assert "train.seed" not in params, "what varies is not said as if it were common"
+    assert (metrics["runs_total"], metrics["runs_done"], metrics["runs_failed"]) == (2, 2, 0)
+    assert metrics["cost_steps_made"] == 90 and metrics["cost_seconds"] > 0
+    table = results(place.store.database, sweeps.record(first))
+    assert metrics["best_accuracy"] == table["accuracy"].max()
+    files = {f.path for f in client.list_artifacts(parents[first])}
+    assert files == {"results.csv", "sweep.yaml"}
+
+    def children(sweep_id: str) -> set[str]:
+        found = [run for run in place.runs() if run.data.tags.get("mlflow.parentRunId") == parents[sweep_id]]
+        return {run.data.tags["lab.run"] for run in found}
+
+    shared = set(sweeps.runs_of(first)) & set(sweeps.runs_of(second))
+    assert len(shared) == 1 and sweeps.record(second).reused == 1
+    assert children(first) == set(sweeps.runs_of(first)), "it was made for the first, whichever was published first"
+    assert children(second) == set(sweeps.runs_of(second)) - shared
+    (both,) = [run for run in place.runs() if run.data.tags.get("lab.run") in shared]
+    assert {k: v for k, v in both.data.tags.items() if k.startswith("lab.sweep")} == {
+        "lab.sweeps": f"{first},{second}", **{f"lab.sweep.{one}": parents[one] for one in (first, second)}
+    }  # fmt: skip
+
+    # once more: the parent is replaced, its members are not published again, and a member published again stays linked
+    before = {run_id: place.store.run(run_id).published for run_id in sweeps.runs_of(first)}
+    old = parents[first]
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "publish", lambda *_: pytest.fail("it is there already"))
+        parents[first] = publish_sweep(place.store, first)
+    assert old != parents[first] and old not in {run.info.run_id for run in place.runs()}
+    assert {run_id: place.store.run(run_id).published for run_id in before} == before
+    again = publish(place.store, next(iter(shared)))
+    assert client.get_run(again).data.tags["mlflow.parentRunId"] == parents[first]
+    assert children(first) == set(before)
+
+
+def test_a_sweep_that_waits_is_published_and_what_fails_is_a_sentence(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweeps = Sweeps(place.store)
+    sweep_id = sweeps.create(pc.Sweep(experiment=EXPERIMENT_RUN, space={"train.seed": [70, 71]}))
+    with pytest.raises(pc.StoreError, match="is running: only a sweep that has ended"):
+        publish_sweep_again(place.store, sweep_id)
+    sweeps.stop(sweep_id)
+    monkeypatch.setenv("PRUNE_LAB_PUBLISH", "off")
+    publish_sweep_again(place.store, sweep_id)
+    assert sweeps.to_publish() == [sweep_id] and sweeps.record(sweep_id).to_be_published
+    before = {run.info.run_id for run in place.runs()}
+
+    def full(*given: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module_sweeps, "_describe", full)
+        assert publish_waiting_sweeps(place.store) == 0
+    assert "No space left on device" in sweeps.record(sweep_id).publishing
+    assert {run.info.run_id for run in place.runs()} == before and sweeps.to_publish() == []
+    publish_sweep_again(place.store, sweep_id)
+    assert publish_waiting_sweeps(place.store) == 1
+    parent = place.client.get_run(sweeps.record(sweep_id).published)
+    assert (parent.info.status, parent.data.metrics["runs_done"]) == ("KILLED", 0)
+
+
 # --- without MLflow's slow start -------------------------------------------------------------------------------------
 @pytest.fixture
 def ended(store: Store) -> str:
@@ -280,80 +367,3 @@ def test_peaks_are_among_the_points(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(points) <= module.MOST_POINTS
     assert ("train_loss", 9.0, 0, 31_338) in points
     assert all(np.isfinite(value) for _, value, _, _ in points)
-
-
-# --- the process that publishes --------------------------------------------------------------------------------------
-def test_off_means_off(store: Store, ended: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subprocess, "Popen", lambda *given, **more: pytest.fail("a process was started"))
-    monkeypatch.setenv("PRUNE_LAB_PUBLISH", "Off")
-    publish_again(store, ended)
-    assert store.run(ended).publishing == "waiting"
-
-
-def test_one_process_a_store_at_low_priority_and_without_secrets_for_all_to_see(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PRUNE_LAB_PUBLISH", "")
-    real, started = subprocess.Popen, []
-
-    def popen(arguments: list[str], **options: Any) -> Any:
-        script = "import os; open('seen', 'w').write(str(os.getpgid(0) == os.getpid())); import time; time.sleep(30)"
-        started.append((arguments, options, process := real([sys.executable, "-c", script], **options, cwd=home())))
-        return process
-
-    monkeypatch.setattr(subprocess, "Popen", popen)
-    with publisher_lock(store.url).acquire(timeout=0):
-        start_publisher(store)
-    assert started == []  # one holds the lock: it looks once more when it has let go
-    assert Path(publisher_lock(store.url).lock_file).exists()  # left behind: only holding it counts
-    with publisher_lock("another store").acquire(timeout=0):
-        start_publisher(store)
-    (arguments, options, process) = started[0]
-    try:
-        assert arguments[1:] == ["-P", "-m", "prune_core.tracking.publisher"]
-        assert options["env"]["PRUNE_LAB_STORE"] == store.url
-        assert options["env"]["PRUNE_LAB_HOME"] == str(home())
-        assert options["env"]["MLFLOW_DISABLE_TELEMETRY"] == "true"
-        assert os.getpriority(os.PRIO_PROCESS, process.pid) == 19
-        seen = home() / "seen"
-        began = time.monotonic()
-        while not (seen.exists() and seen.read_text()):
-            assert time.monotonic() - began < 60
-            time.sleep(0.02)
-        assert seen.read_text() == "True"  # a session of its own: it outlives whoever started it
-    finally:
-        process.kill()
-    waiting = [t for t in threading.enumerate() if getattr(t, "_target", None) == process.wait]
-    for thread in waiting:
-        thread.join(30)
-    assert process.returncode is not None  # no zombie is left of it
-
-
-def test_the_publisher_publishes_what_waits_and_what_comes_while_it_leaves(
-    store: Store, ended: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from prune_core.tracking import publisher
-
-    monkeypatch.setattr(publisher, "LINGER_S", 0.05)
-    monkeypatch.setattr(publisher, "POLL_S", 0.01)
-    late = store.create(EXPERIMENT_RUN)
-    assert store.claim(late, "token")
-    store.finish(late, "token", "finished", "", {})
-    monkeypatch.setattr(module, "_publish", lambda store, record, address: f"mlflow-{record.id}")
-    whole, calls = publisher._publish_until_quiet, []
-
-    def and_then_another_ends(store: Store) -> None:
-        whole(store)
-        if not calls:
-            store.set_publishing(late, "waiting")
-        calls.append(store.to_publish())
-
-    monkeypatch.setattr(publisher, "_publish_until_quiet", and_then_another_ends)
-    store.set_publishing(ended, "waiting")
-    with publisher_lock(store.url).acquire(timeout=0):
-        publisher.main()
-    assert calls == []  # another process is at it
-    publisher.main()
-    assert calls == [[late], []]
-    for run_id in (ended, late):
-        assert store.run(run_id).published == f"mlflow-{run_id}"

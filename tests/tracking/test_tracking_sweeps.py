@@ -8,10 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from sqlalchemy import delete, select
 
 import prune_core as pc
 from prune_core.events import ENDED
-from prune_core.tracking import Store, Sweeps, checkpoint_path, execute, results
+from prune_core.tracking import Store, Sweeps, checkpoint_path, execute, results, schema
 from prune_core.training import load_checkpoint
 
 
@@ -71,10 +72,29 @@ def test_shared_training_runs_first_and_members_begin_with_it(sweeps, asked):
         assert row["kept_bytes"] < row["dense_bytes"]
         assert row["kept_macs"] < row["macs"]
         assert row["latency_low_ms"] <= row["latency_ms"] <= row["latency_high_ms"]
+    _histograms_are_those_of_a_run_alone(sweeps.store, found["run"][0], asked.members()[0].experiment)
     assert sweeps.cost(sweep_id) == {
         "steps_asked": 240, "steps_made": 2 * 39 + 4 * 21, "steps_shared": 4 * 39, "shared_runs": 2,
         "steps_reused": 0, "steps_stopped": 0, "seconds": pytest.approx(sweeps.cost(sweep_id)["seconds"]),
     }  # fmt: skip
+
+
+def _histograms_are_those_of_a_run_alone(store: Store, run_id: str, experiment: pc.Experiment) -> None:
+    """Those of shared steps are kept once, with the training that is shared, and are found from each member."""
+    alone = {event.step: event for event in pc.stream(experiment) if isinstance(event, pc.SnapshotEvent)}
+    c = schema.snapshots.c
+    with store.database.reading() as connection:
+        kept = set(connection.execute(select(c.step).where(c.run_id == run_id)).scalars())
+    assert 20 in alone and 20 not in kept, "nothing is copied"
+    assert set(alone) <= set(store.snapshot_steps(run_id))
+    for step, event in alone.items():
+        assert store.snapshot(run_id, step).to_bytes() == event.to_bytes()
+    assert store.snapshot(run_id).step == 60 and store.snapshot(run_id, 50) is None
+    with store.database.writing() as connection:  # as it is while the first of its own has yet to come
+        connection.execute(delete(schema.snapshots).where(c.run_id == run_id))
+    delta = store.live(run_id)
+    assert delta.snapshot is not None and delta.snapshot.step <= 39
+    assert store.live(run_id, delta.cursor).snapshot is None
 
 
 def test_shared_training_that_is_queued_again_still_ends_where_it_is_to(sweeps, asked):
@@ -223,6 +243,20 @@ def test_a_store_from_before_there_were_sweeps_is_brought_up_to_date(home: Path)
         assert {"lab_sweeps", "lab_members", "lab_trials"} <= names
         assert {"lab_runs_digest", "lab_runs_parent", "lab_runs_turn"} <= names
         assert new.execute("SELECT value FROM lab_about").fetchone() == (3,)
+
+
+def test_a_store_from_before_sweeps_were_published_keeps_its_sweeps(home: Path, experiment: pc.Experiment):
+    store = Store()
+    sweep_id = Sweeps(store).create(pc.Sweep(experiment=experiment, space={"train.seed": [0, 1]}), name="old")
+    store.close()
+    with sqlite3.connect(home / "lab.db") as old:
+        for name in ("published", "publishing"):
+            old.execute(f"ALTER TABLE lab_sweeps DROP COLUMN {name}")
+        old.execute("UPDATE lab_about SET value = 2 WHERE key = 'schema'")
+    (record,) = Sweeps(Store()).list()
+    assert (record.id, record.name, record.published, record.publishing) == (sweep_id, "old", "", "")
+    Sweeps(Store()).set_publishing(sweep_id, "waiting")  # and it opens once more
+    assert Sweeps(Store()).record(sweep_id).to_be_published
 
 
 def test_results_name_parts_and_keep_numbers(sweeps, experiment):

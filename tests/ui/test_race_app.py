@@ -16,7 +16,7 @@ from prune_core.comparing import race_finding
 from prune_core.jobs import RaceHandle
 from prune_core.tracking import SAMPLE_RACE, Races, Store, execute_race, race_table, repeat_space
 from prune_core.training import RACE_PRESETS
-from prune_ui import race_state, race_words, session
+from prune_ui import race_link, race_state, race_words, session
 
 APP = str(Path(__file__).resolve().parents[2] / "app.py")
 
@@ -225,3 +225,30 @@ def test_the_code_on_the_page_is_a_race(page: AppTest) -> None:
     exec(code.removesuffix(take_away.RACE), names)
     assert names["experiment"] == RACE_PRESETS[0].experiment
     assert code.endswith(take_away.RACE)
+
+
+# --- from a run to its race -------------------------------------------------------------------------------------------
+def test_a_runs_settings_are_raced_and_what_they_lack_is_filled_in(page: AppTest) -> None:
+    plain = pc.Experiment(data=pc.Digits(), model=pc.MLP(), train=pc.Training(steps=40, lr=0.05, seed=3))
+    own = small()
+    for experiment in (own, plain, plain.replace(clip=pc.NormClip(max_norm=0.5)), own.replace(clip=None)):
+        params = race_link.params_of(experiment)
+        page.query_params.clear()
+        for name, value in (params or {}).items():
+            page.query_params[name] = value
+        page.run()
+        assert not page.exception and not page.warning
+        form = page.session_state["race/draft"]
+        said = " ".join(one.value for one in page.info)
+        assert ("clipping by value 0.01" in said) == (experiment.clip is None), said
+        assert ("magnitude pruning to 90" in said) == (experiment.prune is None), said
+        assert form["train.steps"] == experiment.train.steps
+        if experiment.prune is None:
+            assert (form["prune.schedule:cubic.start"], form["prune.schedule:cubic.stop"]) == (10, 30), (
+                "within 40 steps"
+            )
+    page.button(key="race/go").click().run()
+    first = RACE_PRESETS[0].experiment
+    both = Store().run(Races(Store()).lanes(shown(page))["both"]).experiment
+    assert both == own.replace(clip=first.clip), "nothing else of the run's settings has changed"
+    assert not page.info, "once it is raced the line goes"

@@ -15,7 +15,7 @@ from prune_core.errors import EngineError, StoreUnavailableError
 from prune_core.events import EvalEvent
 from prune_core.jobs import Lab
 from prune_core.tracking import Store
-from prune_ui import runs_engine, runs_state, runs_table, session
+from prune_ui import runs_engine, runs_state, runs_table, runs_view, session
 from prune_ui.naming import differing, short_names, title_of, value_text
 from prune_ui.runs_table import matching
 
@@ -44,17 +44,25 @@ def add(store: Store, experiment: pc.Experiment, status: str = "finished", **mor
 
 
 def test_older_runs_are_counted_and_shown_when_asked_for(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs_table, "MOST", 2)
+    monkeypatch.setattr(runs_table, "FIRST", 2)
+    monkeypatch.setattr(runs_table, "MOST", 4)
+    monkeypatch.setattr(runs_view, "MOST", 4)
     for seed in range(5):
         add(store, PLAIN.with_(**{"train.seed": seed}))
     app = page()
-    assert any("3 older runs are not in the table" in one.value for one in app.caption)
+    assert any("The newest 2 of 5 runs" in one.value for one in app.caption)
     seeds = app.dataframe[0].value["seed"]
     assert {4, 3} <= set(seeds) and 0 not in set(seeds[-2:])
+    app.text_input(key="runs/text").set_value("mlp").run()
+    assert {4, 3, 2, 1} <= set(app.dataframe[0].value["seed"].dropna()), "a filter looks through more"
+    app.text_input(key="runs/text").set_value("").run()
+    app.button(key="runs/more/button").click().run()
+    assert {4, 3, 2, 1} <= set(app.dataframe[0].value["seed"].dropna()) and app.query_params["more"] in ("yes", ["yes"])
+    assert any("The newest 4 of 5 runs." in one.value for one in app.caption)
     app.button(key="runs/older").click().run()
     assert not app.exception
     assert {0, 1, 2, 3, 4} <= set(app.dataframe[0].value["seed"].dropna())
-    assert not any("older runs" in one.value for one in app.caption)
+    assert not any("The newest" in one.value for one in app.caption)
     assert app.query_params["all"] == "yes"
 
 

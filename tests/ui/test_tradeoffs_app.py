@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ from prune_core.errors import ConfigError
 from prune_core.figures.parallel_axes import Span
 from prune_core.jobs import Estimate, Lab
 from prune_core.tracking import Store, Sweeps
-from prune_ui import session, tradeoffs_cost, tradeoffs_read, tradeoffs_state
-from prune_ui.tradeoffs_charts import shown_of, titles_of
+from prune_ui import race_link, session, tradeoffs_cost, tradeoffs_read, tradeoffs_state
+from prune_ui.tradeoffs_charts import heat_map, shown_of, titles_of
 from prune_ui.tradeoffs_fields import fields_of
 
 BASE = pc.Experiment(
@@ -138,6 +139,51 @@ def test_the_axis_and_the_point_come_from_the_link(store: Store, finished: str) 
     assert "means of 2 runs" in said(app)
 
 
+def test_a_point_is_raced_with_its_own_settings(store: Store, finished: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    links: list[tuple[str, dict[str, Any]]] = []
+    monkeypatch.setattr("streamlit.page_link", lambda page, **given: links.append((page, given)))
+    row = tradeoffs_read.view(finished).results.iloc[3]
+    page(sweep=finished, point=row["run"])
+    page(
+        sweep="sample", point=tradeoffs_read.sample().results["run"].iloc[0]
+    )  # of the sample: its runs are not in the store
+    races = [given for place, given in links if place == "pages/race.py"]
+    member = SWEEP.member(next(c for i, c in enumerate(SWEEP.space.rows()) if i == row["member"]))
+    assert len(races) == 2 and races[0]["query_params"] == race_link.params_of(member)
+    assert "filled in" not in races[0]["help"] and "no clipping: the Race page's own is filled in" in races[1]["help"]
+
+
+def test_of_a_search_no_line_is_made_for_each_drawn_value(store: Store) -> None:
+    vary = {"prune.criterion": [pc.Magnitude(), pc.LAMP()], "clip.threshold": pc.Uniform(low=0.001, high=0.1)}
+    raw = tradeoffs_read.sample().results.iloc[:6].assign(threshold=np.linspace(0.001, 0.1, 6))
+    raw["prune.criterion"] = raw["prune"] = ["magnitude", "LAMP"] * 3
+    raw["clip.threshold"] = raw["threshold"]
+    for space, drawn in ((pc.RandomSample(vary=vary, n=6), True), (pc.Points(points=[{"clip.threshold": 0.1}]), False)):
+        sweep = pc.Sweep(experiment=BASE, space=space)
+        trade = shown_of(tradeoffs_read.View("s", "", "me", "running", "", sweep, raw, raw)).trade
+        assert (len(trade.lines) == 2) == drawn, [line.name for line in trade.lines]
+
+
+def test_a_search_has_no_heat_map_of_empty_cells_and_compares_nothing(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = tradeoffs_read.sample().results.iloc[:20].reset_index(drop=True)
+    raw = raw.assign(threshold=np.linspace(0.001, 0.1, 20), target=np.linspace(0.3, 0.9, 20), prune=["a", "b"] * 10)
+    raw["clip.threshold"], raw["prune.criterion"] = raw["threshold"], raw["prune"]
+    vary = {"prune.criterion": [pc.Magnitude(), pc.LAMP()], "clip.threshold": pc.Uniform(low=0.001, high=0.1)}
+    sweep = pc.Sweep(experiment=BASE, space=pc.RandomSample(vary=vary, n=20))
+    view = tradeoffs_read.View("s", "", "me", "finished", "", sweep, raw, raw)
+    monkeypatch.setattr(tradeoffs_state, "shown", lambda: view)
+    assert "No two runs aim at the same sparsity" in said(page())
+    drawn: list[str] = []
+    monkeypatch.setattr("prune_ui.tradeoffs_charts._show", lambda name, *_, **__: drawn.append(name))
+    few = shown_of(view)
+    assert not heat_map(few) and heat_map(
+        replace(few, rows=raw.assign(threshold=[0.1, 0.2] * 10, target=0.5 + (raw.index > 9) / 4))
+    )
+    assert drawn == ["heat"]
+
+
 def test_filters_act_on_everything_and_can_be_taken_back(store: Store, finished: str) -> None:
     app = page(sweep=finished)
     app.session_state["tradeoffs/filters"] = {"prune": Span(levels=("random",))}
@@ -162,10 +208,49 @@ def test_a_stopped_sweep_can_go_on_and_an_ended_one_be_deleted(store: Store, mon
     assert "shipped with the lab" in said(app)
 
 
+def test_a_sweep_is_published_by_its_owner(store: Store, finished: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRUNE_LAB_PUBLISH", "off")
+    app = page(sweep=finished)
+    first = tradeoffs_read.view(finished).results
+    app.button("tradeoffs/publish").click().run()
+    assert Sweeps(store).record(finished).publishing == "waiting"
+    assert "Waits to be published to MLflow" in said(app)
+    Sweeps(store).set_publishing(finished, "", published="f00d")
+    assert tradeoffs_read.view(finished).results is first, "for this alone no results are read"
+    assert "In MLflow as `f00d`" in said(app.run())
+    assert app.button("tradeoffs/publish").label == "Publish again"
+
+
 def test_results_are_read_when_something_has_finished_only(store: Store, finished: str) -> None:
     first = tradeoffs_read.view(finished)
     assert tradeoffs_read.view(finished).results is first.results
     assert shown_of_once(finished) is shown_of_once(finished)
+
+
+def test_members_of_a_sweep_that_is_done_are_not_counted_again(
+    store: Store, finished: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = tradeoffs_read.view(finished)
+    with monkeypatch.context() as patch:
+        patch.setattr(Sweeps, "_counts", lambda *_: pytest.fail("with thousands of members this takes a while"))
+        assert tradeoffs_read.view(finished) is first
+        assert finished in [one.id for one in tradeoffs_read.listing(now=True)]
+    Sweeps(store).set_publishing(finished, "waiting")
+    assert tradeoffs_read.view(finished).to_be_published, "but whatever is done to it is seen"
+
+
+def test_pairs_that_one_seed_says_nothing_of_are_one_sentence() -> None:
+    def script() -> None:
+        from prune_core.comparing import Difference
+        from prune_ui.tradeoffs_words import _answers
+
+        nan = float("nan")
+        one = [Difference(a, "c", 0.5, 1, 2, False, 0.1, nan, nan, nan, nan) for a in "ab"]
+        _answers([Difference("a", "b", 0.5, 2, 2, True, 0.1, 0.05, 0.15, 0.01, 0.01), *one], True)
+
+    (said,) = AppTest.from_function(script).run().markdown
+    assert said.value.startswith("- a ") and "2 of 3 pairs have a method with one seed" in said.value
+    assert len(said.value.splitlines()) == 2
 
 
 def shown_of_once(sweep_id: str) -> Any:

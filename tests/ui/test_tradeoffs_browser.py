@@ -56,6 +56,11 @@ def test_the_sample_is_clicked_filtered_and_taken_away(visit: Any, shot: Any) ->
     removed = {float(r.rsplit(",", 2)[1]) for r in rows[1:] if r.count(",") >= 2}
     assert min(removed) >= 0 and max(removed) == pytest.approx(0.98, abs=0.01), "removed, not left"
 
+    page.get_by_role("link", name="Race it").click()
+    page.get_by_text("These settings came without clipping").wait_for()
+    page.get_by_test_id("stMain").get_by_role("button", name="Race", exact=True).wait_for()
+    page.wait_for_url(re.compile(r"[?&]clip=value"))
+
 
 def test_a_sweep_is_started_watched_and_stopped(visit: Any, server: Any) -> None:
     page = visit("/trade_offs", width=390)
