@@ -151,7 +151,7 @@ why_angle = (
     f"{max(0, angle.low):.1f} to {angle.high:.1f}); a guess within 5 degrees counts as right."
 )
 
-# %% tags=["hide-code"]
+# %% tags=["hide-code", "reveal"]
 figures.draw_curves(
     figures.curves_data(
         turns,
@@ -167,7 +167,7 @@ figures.draw_curves(
     )
 )
 
-# %% tags=["hide-code"]
+# %% tags=["hide-code", "reveal"]
 signs = [degrees(gradient(x, y)[1], gradient(x, y)[1].sign()) for x, y in drawn]
 sign_angle = mean_interval(signs)
 smallest = mean_interval(turns[(turns["name"] == "by value") & (turns["alpha"] == thresholds[0])]["angle"])
@@ -210,7 +210,7 @@ figures.draw_curves(
     )
 )
 
-# %% tags=["hide-code"]
+# %% tags=["hide-code", "reveal"]
 short = distances[0]
 ratio = change.loc[short, "by value"] / change.loc[short, "by norm"]
 per_batch = steps.assign(batch=steps.groupby(["name", "distance"]).cumcount())

@@ -149,7 +149,7 @@ why_left = (
     f"Measured: {found:.1f} % over {runs} seeds, of {percent(before.mean)} before; within 5 points counts as right."
 )
 
-# %% tags=["hide-code"]
+# %% tags=["hide-code", "reveal"]
 figures.draw_curves(
     figures.curves_data(
         table,
@@ -167,7 +167,7 @@ figures.draw_curves(
     )
 )
 
-# %% tags=["hide-code"]
+# %% tags=["hide-code", "reveal"]
 means = table.pivot_table("accuracy", "share", "method")
 reached = {
     name: max((s for s in grid if means.loc[s, name] >= before.mean - 0.02), default=None)

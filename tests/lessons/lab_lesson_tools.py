@@ -56,6 +56,18 @@ high: 1
 ```"""
 
 
+TURN = """\
+By how much is it turned?
+
+```lab
+id: turn
+kind: prediction
+unit: degrees
+low: 0
+high: 90
+```"""
+
+
 def lesson(path: Path, *cells: Any, **lab: Any) -> Path:
     """Write a notebook: cells as ``(kind, source, *tags)``; ``lab`` stands in its metadata."""
     spec = {"name": "python3", "display_name": "Python 3", "language": "python"}
@@ -83,4 +95,20 @@ def clipping_lesson(path: Path) -> Path:
         ("text", SHARE, "exercise"),
         ("code", 'answer_share = share\nwhy_share = f"It is {share:.1%}."', "check"),
         test={"entries": 50},
+    )
+
+
+def predicting_lesson(path: Path) -> Path:
+    """A lesson with a prediction, two cells right below it that tell the outcome, and one further down."""
+    return lesson(
+        path,
+        ("text", "# Guess\n\nBefore one knows."),
+        ("code", "1"),
+        ("text", TURN, "exercise"),
+        ("code", 'answer_turn = (10, 30)\nwhy_turn = "It is 20."', "check"),
+        ("code", "figure = 20", "reveal"),
+        ("text", "So it turns.", "reveal"),
+        ("code", "2"),
+        ("code", "3", "hide-code", "reveal"),
+        order=3,
     )
