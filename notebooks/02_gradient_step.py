@@ -15,7 +15,7 @@
 #     name: python3
 #   lab:
 #     minutes: 15
-#     order: 1
+#     order: 2
 #     test:
 #       runs: 2
 #       warmup: 10

@@ -15,7 +15,7 @@
 #     name: python3
 #   lab:
 #     minutes: 15
-#     order: 2
+#     order: 3
 #     test:
 #       batches: 3
 #       runs: 2

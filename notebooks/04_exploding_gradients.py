@@ -15,7 +15,7 @@
 #     name: python3
 #   lab:
 #     minutes: 20
-#     order: 3
+#     order: 4
 #     test:
 #       runs: 2
 #       steps: 50

@@ -15,7 +15,7 @@
 #     name: python3
 #   lab:
 #     minutes: 15
-#     order: 4
+#     order: 5
 #     test:
 #       runs: 2
 #       steps: 100

@@ -15,7 +15,7 @@
 #     name: python3
 #   lab:
 #     minutes: 15
-#     order: 5
+#     order: 6
 #     test:
 #       after: 10
 #       runs: 3

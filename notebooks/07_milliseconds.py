@@ -15,7 +15,7 @@
 #     name: python3
 #   lab:
 #     minutes: 15
-#     order: 6
+#     order: 7
 #     test:
 #       rounds: 20
 #       runs: 2
