@@ -52,9 +52,10 @@ seed: int = 0  # Seed [0 .. 99]: decides initial weights and the order of the ex
 # mask $m$ of zeros and ones says which weights are left.
 #
 # $$
-# \text{clipping:}\quad w \leftarrow w - \eta \cdot \text{clip}(g)
-# \qquad\qquad
-# \text{pruning:}\quad w \leftarrow m \odot w
+# \begin{aligned}
+# \text{clipping:}\quad & w \leftarrow w - \eta \cdot \text{clip}(g) \\
+# \text{pruning:}\quad & w \leftarrow m \odot w
+# \end{aligned}
 # $$
 #
 # An `Experiment` holds everything that decides a run: data, model, clipping, pruning, training. Two experiments with
@@ -193,7 +194,8 @@ pd.DataFrame(
 # recovers. Magnitude pruning takes the smallest weights wherever they are, so layers end up with very different shares:
 
 # %%
-layer_table(results["pruning"].model, results["pruning"].masks)
+layers = layer_table(results["pruning"].model, results["pruning"].masks)
+layers[["layer", "shape", "weights", "kept", "sparsity"]]
 
 # %% [markdown]
 # The events of a run hold histograms of every layer. `pc.stream` hands them out while the run goes on; here we keep the

@@ -55,9 +55,10 @@ runs: int = 5  # Seeds [2 .. 8] (seeds): how often each training is repeated fro
 # ## The two operations
 #
 # $$
-# \text{by value:}\quad g_i \leftarrow \min(\max(g_i, -\alpha), \alpha)
-# \qquad\qquad
-# \text{by norm:}\quad g \leftarrow g \cdot \min\left(1, \frac{c}{\lVert g \rVert}\right)
+# \begin{aligned}
+# \text{by value:}\quad & g_i \leftarrow \min(\max(g_i, -\alpha), \alpha) \\
+# \text{by norm:}\quad & g \leftarrow g \cdot \min\left(1, \frac{c}{\lVert g \rVert}\right)
+# \end{aligned}
 # $$
 #
 # By norm, every entry is multiplied by the same number. By value, the large entries are cut and the small ones stay, so

@@ -56,8 +56,10 @@ runs: int = 4  # Seeds [2 .. 6] (seeds): how often each training is repeated fro
 # Every weight gets a score, here its magnitude, and the lowest share $s$ of the scores goes:
 #
 # $$
-# m_i = \begin{cases} 0 & \text{if } |w_i| \text{ is among the lowest } s \cdot n \\ 1 & \text{otherwise} \end{cases}
-# \qquad w_i \leftarrow m_i\, w_i
+# \begin{aligned}
+# m_i &= \begin{cases} 0 & \text{if } |w_i| \text{ is among the lowest } s \cdot n \\ 1 & \text{otherwise} \end{cases} \\
+# w_i &\leftarrow m_i\, w_i
+# \end{aligned}
 # $$
 #
 # $m$ is the **mask**. A removed weight is exactly zero and stays so. Biases are not pruned: there are few of them. Let
