@@ -57,7 +57,9 @@ runs: int = 4  # Seeds [2 .. 6] (seeds): how often each training is repeated fro
 #
 # $$
 # \begin{aligned}
-# m_i &= \begin{cases} 0 & \text{if } |w_i| \text{ is among the lowest } s \cdot n \\ 1 & \text{otherwise} \end{cases} \\
+# m_i &= \begin{cases}
+# 0 & \text{if } |w_i| \text{ is among the lowest } s \cdot n \\ 1 & \text{otherwise}
+# \end{cases} \\
 # w_i &\leftarrow m_i\, w_i
 # \end{aligned}
 # $$

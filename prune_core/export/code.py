@@ -49,9 +49,8 @@ def prune_code(
             f"pc.recalibrate_(model, data{seed}, examples={RECALIBRATED})  # mean and variance of batch normalisation"
         )
     lines.append(f"pruned = {evaluated}")
-    lines.append(
-        'print(f"{pc.sparsity_of(masks):.1%} removed: test accuracy {dense.accuracy:.1%}, then {pruned.accuracy:.1%}")'
-    )
+    lines.append('print(f"{pc.sparsity_of(masks):.1%} of the prunable weights removed")')
+    lines.append('print(f"test accuracy {dense.accuracy:.1%}, then {pruned.accuracy:.1%}")')
     return "\n".join([START, "", *lines])
 
 
@@ -126,16 +125,17 @@ def sweep_code(sweep: Sweep, cost: str = "sparsity") -> str:
     """``sweep``, run where it has not been run yet, and how its points are read against ``cost``."""
     alone = (
         "\n\n# in this process and without a store, result by result:\n"
-        "# for result in pc.sweep(sweep.experiment, sweep.space): print(result)"
+        f"# for result in pc.sweep(sweep.experiment, sweep.space{', halving=sweep.halving' * bool(sweep.halving)}):\n"
+        "#     print(result)"
     )
     return (
         f"{START}\nfrom prune_core import figures\n\nsweep = {as_python(sweep)}\n"
         "handle = pc.Lab().sweep(sweep)  # what the lab has run already is not run again\n"
         "handle.wait()\n"
-        "results = handle.results()  # a row a run: its settings, accuracy, sparsity, kept_bytes, kept_macs, ...\n\n"
+        "results = handle.results()  # a row a run, as a DataFrame\n\n"
         f'data = figures.trade_off_data(results, "{cost}")\n'
         "data.points  # a row a setting: the mean over its seeds, with its 95 % interval\n"
-        "for point in data.points.iloc[list(data.front)].itertuples():  # no other setting beats these\n"
-        f'    print(f"{{point.name}}: {cost} {{point.x:.4g}}, accuracy {{point.accuracy:.1%}} ({{point.n}} runs)")'
+        "for point in data.points.iloc[list(data.front)].itertuples():  # nothing beats these\n"
+        f'    print(f"{{point.name}}: {cost} {{point.x:.4g}}, accuracy {{point.accuracy:.1%}}")'
         f"{'' if isinstance(sweep.space, Search) else alone}"
     )
