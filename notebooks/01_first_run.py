@@ -243,6 +243,7 @@ again = pc.run(both, progress=False)
 assert again.digest == results["both"].digest
 assert again.accuracy == results["both"].accuracy
 assert again.history.equals(results["both"].history)
+Markdown("The run with both, made again: equal to the last bit, at every step.")
 
 # %% [markdown]
 # ## Questions
