@@ -199,6 +199,6 @@ def one_batch(inputs: Tensor, classes: Tensor) -> Batches:
 
 def batches_of(given: Batch | Drawing, seed: int) -> Batches:
     """``one_batch``; of a data set as many examples as are asked for, those that a run with ``seed`` scores on."""
-    if isinstance(given, tuple):
+    if isinstance(given, tuple | list):  # torch's DataLoader makes lists
         return one_batch(*given)
     return lambda examples: given.drawn(examples, generator(seed, "scoring", 0))

@@ -74,7 +74,7 @@ def test_a_data_set_gives_a_criterion_the_examples_that_a_run_gives_it() -> None
     (batch,) = drawn(data, 5, 200)
     one, other = model().eval(), model().eval()
     pc.prune_(one, 0.7, criterion, batch=data, seed=5)
-    pc.prune_(other, 0.7, criterion, batch=batch, seed=5)
+    pc.prune_(other, 0.7, criterion, batch=list(batch), seed=5)  # type: ignore[arg-type]  # as torch's DataLoader does
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
     with pytest.raises(ConfigError):
         pc.prune_(model(), 0.7, pc.Taylor())
