@@ -15,7 +15,7 @@
 #     name: python3
 #   lab:
 #     minutes: 15
-#     order: 1
+#     order: 2
 #     test:
 #       runs: 2
 #       warmup: 10
@@ -157,7 +157,7 @@ why_shape = (
     f"is {ends.iloc[-1]:.3g} after a step with η = {rates[-1]:g}."
 )
 
-# %% tags=["hide-code"]
+# %% tags=["hide-code", "reveal"]
 figures.draw_curves(
     figures.curves_data(
         falls,
@@ -173,7 +173,7 @@ figures.draw_curves(
     )
 )
 
-# %% tags=["hide-code"]
+# %% tags=["hide-code", "reveal"]
 inside = [r for r in rates if before - curve["gradient"][r] > 0.9 * r * length**2]
 reach = f"up to about η = {max(inside):.2g}" if inside else "at none of the learning rates tried here"
 

@@ -15,7 +15,7 @@
 #     name: python3
 #   lab:
 #     minutes: 15
-#     order: 2
+#     order: 3
 #     test:
 #       batches: 3
 #       runs: 2
@@ -55,9 +55,10 @@ runs: int = 5  # Seeds [2 .. 8] (seeds): how often each training is repeated fro
 # ## The two operations
 #
 # $$
-# \text{by value:}\quad g_i \leftarrow \min(\max(g_i, -\alpha), \alpha)
-# \qquad\qquad
-# \text{by norm:}\quad g \leftarrow g \cdot \min\left(1, \frac{c}{\lVert g \rVert}\right)
+# \begin{aligned}
+# \text{by value:}\quad & g_i \leftarrow \min(\max(g_i, -\alpha), \alpha) \\
+# \text{by norm:}\quad & g \leftarrow g \cdot \min\left(1, \frac{c}{\lVert g \rVert}\right)
+# \end{aligned}
 # $$
 #
 # By norm, every entry is multiplied by the same number. By value, the large entries are cut and the small ones stay, so
@@ -151,7 +152,7 @@ why_angle = (
     f"{max(0, angle.low):.1f} to {angle.high:.1f}); a guess within 5 degrees counts as right."
 )
 
-# %% tags=["hide-code"]
+# %% tags=["hide-code", "reveal"]
 figures.draw_curves(
     figures.curves_data(
         turns,
@@ -167,7 +168,7 @@ figures.draw_curves(
     )
 )
 
-# %% tags=["hide-code"]
+# %% tags=["hide-code", "reveal"]
 signs = [degrees(gradient(x, y)[1], gradient(x, y)[1].sign()) for x, y in drawn]
 sign_angle = mean_interval(signs)
 smallest = mean_interval(turns[(turns["name"] == "by value") & (turns["alpha"] == thresholds[0])]["angle"])
@@ -210,7 +211,7 @@ figures.draw_curves(
     )
 )
 
-# %% tags=["hide-code"]
+# %% tags=["hide-code", "reveal"]
 short = distances[0]
 ratio = change.loc[short, "by value"] / change.loc[short, "by norm"]
 per_batch = steps.assign(batch=steps.groupby(["name", "distance"]).cumcount())

@@ -15,7 +15,7 @@
 #     name: python3
 #   lab:
 #     minutes: 20
-#     order: 3
+#     order: 4
 #     test:
 #       runs: 2
 #       steps: 50
@@ -197,7 +197,7 @@ why_saved = (
     f"{percent(mean['with clipping'].mean)} with clipping, {100 * gained:+.1f} points."
 )
 
-# %% tags=["hide-code"]
+# %% tags=["hide-code", "reveal"]
 figures.draw_overlay(
     figures.overlay_data(
         [
@@ -208,12 +208,12 @@ figures.draw_overlay(
     )
 )
 
-# %% tags=["hide-code"]
+# %% tags=["hide-code", "reveal"]
 figures.draw_gradient_norm(
     figures.gradient_norm_data(results["with clipping", lr, 0].history, threshold=max_norm, steps=steps)
 )
 
-# %% tags=["hide-code"]
+# %% tags=["hide-code", "reveal"]
 verdict = differences(here.assign(cost=lr), cost="cost")[0].sentence
 longest = here.groupby("method")["longest"].max()
 lost = int(here["diverged"].sum())
@@ -234,7 +234,7 @@ loss that was not a number; a run can be lost without that, when its weights end
 #
 # One learning rate says little. Here the same two ways are trained at several, from 0.1 to 10.
 
-# %% tags=["hide-code"]
+# %% tags=["hide-code", "reveal"]
 figures.draw_curves(
     figures.curves_data(
         table,
@@ -252,7 +252,7 @@ figures.draw_curves(
     )
 )
 
-# %% tags=["hide-code"]
+# %% tags=["hide-code", "reveal"]
 by_rate = table.pivot_table("accuracy", "lr", "method")
 best = {name: by_rate[name].idxmax() for name in by_rate}
 at_best = pd.concat([table[(table["method"] == n) & (table["lr"] == best[n])] for n in best]).assign(cost=0)
@@ -275,7 +275,7 @@ Each at its own best learning rate, {best["without clipping"]:g} without and {be
 # control: no clipping, but a learning rate lowered so that the mean step is as long as it was with clipping,
 # $\eta' = \eta \cdot \overline{\lVert \tilde g \rVert} \,/\, \overline{\lVert g \rVert}$.
 
-# %% tags=["hide-code"]
+# %% tags=["hide-code", "reveal"]
 clipped_here = here[here["method"] == "with clipping"]
 lowered = lr * clipped_here["after"].mean() / clipped_here["before"].mean()
 control = [
@@ -301,7 +301,7 @@ pd.DataFrame(
     ]
 ).set_index("")
 
-# %% tags=["hide-code"]
+# %% tags=["hide-code", "reveal"]
 against = differences(disguise[disguise["method"] != "without clipping"].assign(cost=0), cost="cost")[0]
 Markdown(
     f"{against.sentence[0].upper() + against.sentence[1:]} Clipping acted in "

@@ -15,7 +15,7 @@
 #     name: python3
 #   lab:
 #     minutes: 15
-#     order: 4
+#     order: 5
 #     test:
 #       runs: 2
 #       steps: 100
@@ -56,8 +56,12 @@ runs: int = 4  # Seeds [2 .. 6] (seeds): how often each training is repeated fro
 # Every weight gets a score, here its magnitude, and the lowest share $s$ of the scores goes:
 #
 # $$
-# m_i = \begin{cases} 0 & \text{if } |w_i| \text{ is among the lowest } s \cdot n \\ 1 & \text{otherwise} \end{cases}
-# \qquad w_i \leftarrow m_i\, w_i
+# \begin{aligned}
+# m_i &= \begin{cases}
+# 0 & \text{if } |w_i| \text{ is among the lowest } s \cdot n \\ 1 & \text{otherwise}
+# \end{cases} \\
+# w_i &\leftarrow m_i\, w_i
+# \end{aligned}
 # $$
 #
 # $m$ is the **mask**. A removed weight is exactly zero and stays so. Biases are not pruned: there are few of them. Let
@@ -149,7 +153,7 @@ why_left = (
     f"Measured: {found:.1f} % over {runs} seeds, of {percent(before.mean)} before; within 5 points counts as right."
 )
 
-# %% tags=["hide-code"]
+# %% tags=["hide-code", "reveal"]
 figures.draw_curves(
     figures.curves_data(
         table,
@@ -167,7 +171,7 @@ figures.draw_curves(
     )
 )
 
-# %% tags=["hide-code"]
+# %% tags=["hide-code", "reveal"]
 means = table.pivot_table("accuracy", "share", "method")
 reached = {
     name: max((s for s in grid if means.loc[s, name] >= before.mean - 0.02), default=None)

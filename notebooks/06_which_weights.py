@@ -15,7 +15,7 @@
 #     name: python3
 #   lab:
 #     minutes: 15
-#     order: 5
+#     order: 6
 #     test:
 #       after: 10
 #       runs: 3
@@ -145,7 +145,7 @@ why_best = (
     + (f"Shown to be worse, all comparisons corrected: {', '.join(sorted(beaten))}." if beaten else "")
 )
 
-# %% tags=["hide-code"]
+# %% tags=["hide-code", "reveal"]
 figures.draw_curves(
     figures.curves_data(
         table,
@@ -162,7 +162,7 @@ figures.draw_curves(
     )
 )
 
-# %% tags=["hide-code"]
+# %% tags=["hide-code", "reveal"]
 pd.DataFrame(
     [
         {
@@ -175,7 +175,7 @@ pd.DataFrame(
     ]
 ).set_index("rule")
 
-# %% tags=["hide-code"]
+# %% tags=["hide-code", "reveal"]
 shown_pairs = [d for d in pairs if d.shown]
 among = [d for d in shown_pairs if "random" not in (d.a, d.b)]
 over_random = [d.a for d in shown_pairs if d.b == "random"]
@@ -206,7 +206,7 @@ shown, the closer to zero the gradient is, and the less $\\lvert w g \\rvert$ te
 # Networks are rarely left as pruning leaves them. The same four rules again, now as runs: train, prune at once, train
 # on. What they have in common before pruning is trained only once.
 
-# %% tags=["hide-code"]
+# %% tags=["hide-code", "reveal"]
 whole = experiment.with_(
     **{"train.steps": steps + after, "prune": pc.Pruning(schedule=pc.OneShot(final=sparsity, at=steps))}
 )
@@ -235,7 +235,7 @@ pd.DataFrame(
     ]
 ).set_index("rule")
 
-# %% tags=["hide-code"]
+# %% tags=["hide-code", "reveal"]
 later = differences(recovered, method="prune", cost="target")
 informed = [d for d in later if "random" not in (d.a, d.b)]
 Markdown(
@@ -253,7 +253,7 @@ pruning and {100 * spread["after training on"]:.1f} points apart after {after} m
 # With a single seed there is always a winner. Here is who would have won, network by network, at your sparsity right
 # after pruning, among all six rules.
 
-# %% tags=["hide-code"]
+# %% tags=["hide-code", "reveal"]
 by_seed = here.pivot_table("accuracy", "seed", "prune")[list(rules)]
 winners = by_seed.eq(by_seed.max(axis=1), axis=0)
 wins = winners.sum()
@@ -265,7 +265,7 @@ pd.DataFrame(
     }
 ).rename_axis("rule")
 
-# %% tags=["hide-code"]
+# %% tags=["hide-code", "reveal"]
 Markdown(
     f"Over {runs} networks, **{int((wins > 0).sum())} of 6 rules** win at least once; {best}, the best on average, "
     f"wins {int(wins[best])} of {runs}. The test split of {data.info.test} images adds its own noise: one network's "

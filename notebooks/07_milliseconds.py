@@ -15,7 +15,7 @@
 #     name: python3
 #   lab:
 #     minutes: 15
-#     order: 6
+#     order: 7
 #     test:
 #       rounds: 20
 #       runs: 2
@@ -172,7 +172,7 @@ why_masked = (
     "multiplied like any other number."
 )
 
-# %% tags=["hide-code"]
+# %% tags=["hide-code", "reveal"]
 figures.draw_curves(
     figures.curves_data(
         table,
@@ -189,7 +189,7 @@ figures.draw_curves(
     )
 )
 
-# %% tags=["hide-code"]
+# %% tags=["hide-code", "reveal"]
 pays = [s for s in grid if measured["sparse (CSR)", s][1] > 1]
 found = f"is faster than dense here at {', '.join(percent(s, 0) for s in pays) or 'none of the sparsities tried'}"
 Markdown(

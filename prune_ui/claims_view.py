@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
+from prune_core import export
 from prune_core.claims import Claim
 from prune_core.figures.words import count, plural
 from prune_core.registry import Entry
-from prune_ui import claims_cards, claims_evidence, claims_form, predict, session
+from prune_ui import claims_cards, claims_evidence, claims_form, predict, session, take_away
 from prune_ui import claims_state as state
 from prune_ui.claims_read import View, samples
 from prune_ui.explain import duration, time_left
@@ -52,7 +53,9 @@ def show() -> None:
 def _claim(entry: Entry[Claim], going: bool) -> None:
     view = state.shown(entry.name)
     # each has a place of its own: a line that comes or goes in one would else make all below it anew, zoom and all
-    head, before, verdict, evidence = st.container(), st.container(key="claims_before"), st.container(), st.container()
+    head, before, verdict, evidence, code = (
+        st.container(), st.container(key="claims_before"), st.container(), st.container(), st.container()
+    )  # fmt: skip
     with head:
         _said()
         _head(entry, view)
@@ -64,9 +67,20 @@ def _claim(entry: Entry[Claim], going: bool) -> None:
     if known and view is not None:
         with evidence:
             claims_evidence.show(entry, view)
+    with code:
+        _code(entry, view)
     state.keep_link(view)
     if (view is not None and view.going) != going or state.AGAIN.pop():  # another pace from now on
         session.rerun()
+
+
+def _code(entry: Entry[Claim], view: View | None) -> None:
+    """How the trial on the page, or the one in the form, is made without the page."""
+    claim: Claim | None = state.form_of(entry.name).value if view is None else view.claim
+    if claim is not None:
+        take_away.box(
+            lambda: export.claim_code(claim), key="claims/code", command=lambda: export.claim_command(claim)
+        )  # fmt: skip
 
 
 def _guess(view: View | None) -> bool:

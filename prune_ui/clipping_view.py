@@ -7,6 +7,7 @@ from functools import partial
 
 import streamlit as st
 
+from prune_core import export
 from prune_core.clipping.curves import Lane, threshold_spec
 from prune_core.errors import LabError
 from prune_core.jobs import GradientReply, SupersededError
@@ -14,6 +15,7 @@ from prune_ui import clipping_charts as charts
 from prune_ui import clipping_gradient as gradients
 from prune_ui import clipping_state as state
 from prune_ui import clipping_words as words
+from prune_ui import take_away
 from prune_ui.clipping_state import Source
 from prune_ui.fields import field_help, log_options, number_label
 from prune_ui.options import not_offered
@@ -103,6 +105,10 @@ def _gradient() -> None:
             "angles to the true gradient, are exact. Two clipped arrows lie in different planes."
         )
     _layers(reply, at)
+    threshold, remembers = float(lane.thresholds[at[lane.name]]), bool(lane.state)
+    take_away.box(
+        lambda: export.clip_code(source.request, lane.strategy, threshold, remembers=remembers), key="clipping/code"
+    )
     state.keep_link(source)
 
 

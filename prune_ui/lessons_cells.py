@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from prune_core.lessons import Cell, Lesson, Output, Shown
+from prune_core.lessons import Cell, Exercise, Lesson, Output, Shown
 from prune_ui import lessons_exercises as exercises
 from prune_ui import lessons_state as state
 from prune_ui.chart import chart
@@ -26,8 +26,16 @@ def cells(lesson: Lesson, view: state.View) -> None:
     _dim(view.stale)
     first = True
     running = view.waiting and view.now.state == "running"
+    hidden = exercises.hidden(lesson)
+    before: Exercise | None = None
     for cell in lesson.cells:
-        if cell.role == "text":
+        covers, before = before, hidden.get(cell.index)
+        if before is not None:
+            if before != covers:  # one cover for what stands together
+                exercises.cover(lesson, before, cell)
+            _trouble(cell, view)
+            running = running and not (cell.is_code and cell.index not in view.now.cells)
+        elif cell.role == "text":
             text = _without_title(cell.source) if first else cell.source
             if text.strip():
                 st.markdown(text)
@@ -59,12 +67,16 @@ def _code_cell(lesson: Lesson, cell: Cell, view: state.View, running: bool) -> N
             _output(output, f"lesson/{lesson.slug}/{cell.index}/{place}")
         if running and not shown.outputs:
             st.skeleton(height=60)
-        trouble = view.now.trouble
-        if trouble is not None and trouble.cell == cell.index:
-            st.error(plain(trouble.sentence), icon=":material/error:")
+        _trouble(cell, view)
     if not openly:
         with st.expander(_fold(cell), type="compact", key=f"lesson_code_{cell.index}"):
             st.code(cell.source, language="python")
+
+
+def _trouble(cell: Cell, view: state.View) -> None:
+    trouble = view.now.trouble
+    if trouble is not None and trouble.cell == cell.index:
+        st.error(plain(trouble.sentence), icon=":material/error:")
 
 
 def _fold(cell: Cell) -> str:

@@ -6,6 +6,7 @@ import streamlit as st
 
 from prune_core.lessons import Answer, Cell, Exercise, Lesson, judge
 from prune_ui import lessons_state as state
+from prune_ui import predict
 from prune_ui.fields import plain
 
 MARKS = {"choice": "Question", "number": "Question", "prediction": "Prediction"}
@@ -18,6 +19,30 @@ def show(lesson: Lesson, exercise: Exercise, view: state.View) -> None:
         st.markdown(exercise.question)
         _widget(lesson, exercise, _answered(lesson, exercise))
         _verdict(lesson, exercise, view)
+
+
+def hidden(lesson: Lesson) -> dict[int, Exercise]:
+    """Cells that wait for a prediction, by index: it has neither been made nor been waived."""
+    shown = state.REVEALED.get()
+    return {
+        index: exercise
+        for index, exercise in lesson.covered.items()
+        if _answered(lesson, exercise) is None and _name(lesson, exercise) not in shown
+    }
+
+
+def cover(lesson: Lesson, exercise: Exercise, cell: Cell) -> None:
+    """What stands in the place of an outcome until somebody has said what they expect."""
+    with st.container(
+        border=True, key=f"lesson_cover_{cell.index}", horizontal=True, vertical_alignment="center", gap="small"
+    ):
+        st.caption(
+            ":material/visibility_off: Guess first; the outcome is shown when you have.", width="content"
+        )  # fmt: skip
+        st.button(
+            "Show without guessing", key=f"lessons/{lesson.slug}/uncover/{cell.index}", type="tertiary",
+            icon=":material/visibility:", on_click=_reveal, args=(lesson, exercise),
+        )  # fmt: skip
 
 
 def show_check(lesson: Lesson, cell: Cell, view: state.View) -> None:
@@ -83,10 +108,10 @@ def _verdict(lesson: Lesson, exercise: Exercise, view: state.View) -> None:
     verdict = judge(exercise, answer, given)
     why = f" {answer.why}" if answer.why else ""
     if exercise.kind == "prediction":
-        said = given if isinstance(given, str) else f"{given:g}{f' {exercise.unit}' if exercise.unit else ''}"
-        text = f"You said **{plain(said)}**, and it is **{plain(verdict.sentence)}**.{why}"
+        st.html(_beside(exercise, given, answer, verdict.sentence))
         (st.success if verdict.right else st.info)(
-            text, icon=":material/check:" if verdict.right else ":material/info:"
+            f"{'As you said.' if verdict.right else 'Not what you said.'}{why}",
+            icon=":material/check:" if verdict.right else ":material/info:",
         )
     elif verdict.right:
         st.success(f"**Right:** {plain(verdict.sentence)}.{why}", icon=":material/check:")
@@ -99,6 +124,19 @@ def _verdict(lesson: Lesson, exercise: Exercise, view: state.View) -> None:
             "Show the answer", key=f"lessons/{lesson.slug}/show/{exercise.id}", type="tertiary",
             icon=":material/visibility:", on_click=_reveal, args=(lesson, exercise),
         )  # fmt: skip
+
+
+def _beside(exercise: Exercise, given: str | float, answer: Answer, found: str) -> str:
+    """The guess and what was found, one below the other; numbers between two bounds with bars."""
+    if isinstance(given, str):
+        return predict.pair(given, found, found="Found")
+    low, high = exercise.low, exercise.high
+    shares = None
+    if low is not None and high is not None:
+        right = answer.right if isinstance(answer.right, list) else [answer.right]
+        shares = ((given - low) / (high - low), (sum(map(float, right)) / len(right) - low) / (high - low))
+    own = f"{given:g}{f' {exercise.unit}' if exercise.unit else ''}"
+    return predict.pair(own, found, shares=shares, found="Found")
 
 
 def _answered(lesson: Lesson, exercise: Exercise) -> str | float | None:

@@ -89,8 +89,31 @@ def beside(question: Question, guess: Guess, answer: Answer) -> None:
 
 def html(question: Question, guess: Guess, answer: Answer) -> str:
     """The same as HTML: two bars to one scale with their numbers, or two words."""
-    rows = _row("Your guess", guess, "guess") + _row("Measured", answer.truth, question.idea)
-    return f'<div class="lab-guess">{rows}<p>{escape(verdict(guess, answer))} {escape(answer.words)}</p></div>'
+    shares = None if isinstance(guess, str) or isinstance(answer.truth, str) else (guess, answer.truth)
+    words = f"<p>{escape(verdict(guess, answer))} {escape(answer.words)}</p>"
+    return pair(_said(guess), _said(answer.truth), question.idea, shares=shares, below=words)
+
+
+def pair(
+    guess: str,
+    truth: str,
+    idea: Idea = "baseline",
+    *,
+    shares: tuple[float, float] | None = None,
+    found: str = "Measured",
+    below: str = "",
+) -> str:
+    """A guess and what was found as two rows of HTML, with bars where both are ``shares`` of one scale, in [0, 1].
+
+    ``found`` is what the second row is called; ``below`` is HTML of the caller's own.
+    """
+    own, measured = shares or (None, None)
+    rows = _row("Your guess", guess, "guess", own) + _row(found, truth, idea, measured)
+    return f'<div class="lab-guess">{rows}{below}</div>'
+
+
+def _said(value: Guess) -> str:
+    return value if isinstance(value, str) else percent(value)
 
 
 def verdict(guess: Guess, answer: Answer) -> str:
@@ -104,9 +127,8 @@ def verdict(guess: Guess, answer: Answer) -> str:
     return f"You were {number(100 * apart, 2)} points {'above' if guess > truth else 'below'} it."
 
 
-def _row(label: str, value: Guess, kind: str) -> str:
-    if isinstance(value, str):
-        return f'<div class="lab-guess-row {kind}"><span>{label}</span><b>{escape(value)}</b></div>'
-    wide = min(max(100 * value, 0.0), 100.0)
-    bar = f'<i aria-hidden="true"><i style="width:{wide:.2f}%"></i></i>'
-    return f'<div class="lab-guess-row {kind}"><span>{label}</span>{bar}<b>{percent(value)}</b></div>'
+def _row(label: str, text: str, kind: str, share: float | None) -> str:
+    bar = ""
+    if share is not None:
+        bar = f'<i aria-hidden="true"><i style="width:{100 * min(max(share, 0.0), 1.0):.2f}%"></i></i>'
+    return f'<div class="lab-guess-row {kind}"><span>{escape(label)}</span>{bar}<b>{escape(text)}</b></div>'

@@ -115,6 +115,12 @@ class Source:
         return bool(self.run or self.data)
 
     @property
+    def keeps_dense(self) -> bool:
+        """Whether the run itself leaves some layers as they are, which then stay so here."""
+        prune = session.store().run(self.run).experiment.prune if self.run else None
+        return prune is not None and bool(prune.keep_dense)
+
+    @property
     def stamp(self) -> str:
         """Changes when the weights do: when the run's checkpoint was written; empty without one."""
         try:

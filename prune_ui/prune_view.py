@@ -6,6 +6,7 @@ import math
 
 import streamlit as st
 
+from prune_core import export
 from prune_core.errors import LabError
 from prune_core.figures.words import count, number, percent, si
 from prune_core.jobs import Cost, PreviewReply
@@ -20,6 +21,7 @@ from prune_ui import (
     prune_sections,
     prune_tune,
     session,
+    take_away,
 )
 from prune_ui import prune_charts as charts
 from prune_ui import prune_link as link
@@ -93,6 +95,7 @@ def _page(growing: bool) -> None:
             "mask; those of the dense network do not fit a pruned one.",
         )  # fmt: skip
     more = prune_sections.show(SECTIONS, source, reply)
+    take_away.box(lambda: _code(source, reply), key="prune/code")
     link.keep_link(source)
     if growing != more:
         GROWING.set(more)
@@ -126,6 +129,18 @@ def _answer(source: Source, place: st.delta_generator.DeltaGenerator) -> Preview
         REPLY.set((of, f"{stamp}/{request.replace(layer=layer).model_dump_json()}", reply))
         return reply
     return before[2] if before is not None and before[0] == of and not state.SAID.get() else None
+
+
+def _code(source: Source, reply: PreviewReply) -> str:
+    """What gives the numbers above."""
+    measured = reply.accuracy
+    anew = reply.normalised and state.RECALIBRATE.get() and reply.sparsity > source.removed + 1e-9
+    return export.prune_code(
+        source.request(sparsity=state.SPARSITY.get()),
+        among=[layer.name for layer in reply.layers] if source.keeps_dense else (),
+        limit=None if measured is None or measured.n == measured.of else measured.n,
+        recalibrate=anew,
+    )
 
 
 def _threshold_slider(source: Source, reply: PreviewReply, place: st.delta_generator.DeltaGenerator) -> None:

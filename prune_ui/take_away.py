@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import streamlit as st
 
 from prune_core import export
+from prune_core.errors import LabError
 from prune_core.experiment import Experiment
 from prune_core.export.notebook import ENDED_AS_TOLD, MOST
 from prune_core.tracking import RunRecord
 from prune_ui import session
+from prune_ui.fields import plain
 
 RACE = """for lane, event in pc.race(experiment):  # baseline, clipping, pruning and both, step by step
     if isinstance(event, pc.EvalEvent):
@@ -18,13 +20,28 @@ RACE = """for lane, event in pc.race(experiment):  # baseline, clipping, pruning
 
 
 def code(experiment: Experiment | None, *, key: str, then: str = "result = pc.run(experiment)\nresult") -> None:
-    """What is on the page as Python, behind a fold; made when somebody opens it."""
+    """The experiment on the page as Python, behind a fold."""
+    box(
+        lambda: (
+            "" if experiment is None else
+            f"import prune_core as pc\n\nexperiment = {export.as_python(experiment)}\n{then}"
+        ), key=key,
+    )  # fmt: skip
+
+
+def box(made: Callable[[], str], *, key: str, command: Callable[[], str] | None = None) -> None:
+    """What is on the page as Python, and as a command where there is one, behind a fold; made when it is opened."""
     fold = st.expander("The same in code", key=key, on_change="rerun", icon=":material/code:")
-    if fold.open and experiment is not None:
-        with fold:
-            st.code(
-                f"import prune_core as pc\n\nexperiment = {export.as_python(experiment)}\n{then}", language="python"
-            )
+    if not fold.open:
+        return
+    with fold:
+        try:
+            if text := made():
+                st.code(text, language="python")
+            if command is not None and (text := command()):
+                st.code(text, language="bash", wrap_lines=True)
+        except LabError as error:  # a part of somebody's own that no text can name
+            st.caption(plain(str(error)))
 
 
 def notebook(records: Sequence[RunRecord], names: Sequence[str], *, key: str) -> None:

@@ -13,7 +13,7 @@ from prune_core.comparing.tables import is_sparsity
 from prune_core.errors import LabError
 from prune_core.figures.words import count, plural
 from prune_core.tracking import SweepRecord
-from prune_ui import mlflow_line, present_view, session, tradeoffs_charts, tradeoffs_form, tradeoffs_words
+from prune_ui import mlflow_line, present_view, session, take_away, tradeoffs_charts, tradeoffs_form, tradeoffs_words
 from prune_ui import tradeoffs_state as state
 from prune_ui.explain import time_left
 from prune_ui.fields import plain
@@ -251,6 +251,7 @@ def _downloads(shown: Shown) -> None:
         )  # fmt: skip
         present_view.link_to(sweep=view.id)
         st.caption("Pictures as PNG or SVG: the buttons at each chart.", width="content")
+    take_away.box(lambda: export.sweep_code(view.sweep, state.COST.get()), key="tradeoffs/code")
 
 
 def _publishing(view: View) -> None:

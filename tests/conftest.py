@@ -106,14 +106,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 class ByFile(LoadScopeScheduling):
-    """A file stays in one process, where fixtures of a module are made once; those with the one engine, together.
+    """A file stays in one process, where fixtures of a module are made once; so do folders with one engine.
 
     By node ids: the groups of xdist 3.8 are lost on the way with pytest 9.
     """
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return "tests/jobs" if file.startswith("tests/jobs/") else file
+        return next((folder for folder in ("tests/jobs", "tests/lessons") if file.startswith(f"{folder}/")), file)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import prune_core as pc
+from prune_core.claims import Claim
 from prune_core.clipping import ClipStrategy
 from prune_core.data import DataSource
-from prune_core.errors import LabError
+from prune_core.errors import ConfigError, LabError
 from prune_core.experiment import Experiment
 from prune_core.models import ModelSource
 from prune_core.pruning import Criterion, Granularity, Regrowth, Schedule
-from prune_core.registry import Registry
+from prune_core.registry import Registered, Registry
 from prune_core.settings import Settings
 from prune_core.sweeping import Sweep
 
@@ -27,20 +28,27 @@ PARTS: dict[str, Registry[Any]] = {  # what a part with a kind may stand at
 }
 
 
-def as_python(value: Experiment | Sweep, *, full: bool = False) -> str:
-    """``value`` as an expression in ``pc``, as JSON where a part of it is not there (somebody's own).
+def as_python(value: Settings, *, full: bool = False, depth: int = 0) -> str:
+    """``value`` as an expression in ``pc``, from JSON or the registry where a part of it is not there (somebody's own).
 
     Only fields that differ from their defaults, or with ``full`` all of them, so that the text means the same in a
-    later version with other defaults. Evaluated, it equals ``value``.
+    later version with other defaults. Evaluated, it equals ``value``. ``depth`` is how far its lines are indented, in
+    steps of four spaces. Raises ConfigError for a part alone that is not registered.
     """
     try:
-        text = _code(value, 0, full)
+        text = _code(value, depth, full)
         made = eval(text, {"pc": pc})  # only what was just written here
-        if made.to_json() == value.to_json():
+        if type(made) is type(value) and made.model_dump_json() == value.model_dump_json():
             return text
     except (LabError, AttributeError, SyntaxError, TypeError, NameError):
         pass
-    return f"pc.{type(value).__name__}.from_json({value.to_json()!r})"
+    if isinstance(value, Experiment | Sweep):
+        return f"pc.{type(value).__name__}.from_json({value.to_json()!r})"
+    if not isinstance(value, Registered) or not value.registered:
+        raise ConfigError(f"{type(value).__name__} is not registered, so no text can name it.")
+    family = next(base for base in type(value).__mro__ if "registry" in base.__dict__).__name__
+    given = {name: part for name, part in value.model_dump().items() if name != "kind"}
+    return f"pc.{family}.registry[{value.registered_as!r}].cls(**{given!r})"
 
 
 def _code(value: Any, depth: int, full: bool, path: str = "") -> str:
@@ -49,7 +57,11 @@ def _code(value: Any, depth: int, full: bool, path: str = "") -> str:
         value = PARTS[path][value["kind"]].cls(**{k: v for k, v in value.items() if k != "kind"})
     if isinstance(value, Settings):
         name = type(value).__name__
-        getattr(pc, name)  # AttributeError: somebody's own part
+        if isinstance(value, Claim):
+            name = f"claims.{name}"
+            getattr(pc.claims, type(value).__name__)
+        else:
+            getattr(pc, name)  # AttributeError: somebody's own part
         fields = type(value).model_fields
         items = [
             f"{n}={_code(getattr(value, n), depth + 1, full, path)}"

@@ -68,7 +68,7 @@ def gradient(store_url: str, request: GradientRequest, patience_s: float = math.
     try:
         return _replies.get(
             (_stamp(store_url, request), request.model_dump_json()),
-            lambda: reply_of(_gradient(store_url, request, patience_s), began),
+            lambda: reply_of(gradient_for(store_url, request, patience_s), began),
         )
     except LabError as error:
         return error
@@ -94,7 +94,8 @@ def _stamp(store_url: str, request: GradientRequest) -> Hashable:
     return (store_url, files.stamp(request.run)) if request.run else ""
 
 
-def _gradient(store_url: str, request: GradientRequest, patience_s: float) -> Gradient:
+def gradient_for(store_url: str, request: GradientRequest, patience_s: float = math.inf) -> Gradient:
+    """The gradient, found in this process. Raises ScanningError where it takes over ``patience_s``: ask again."""
     if request.run:
         reader = store(store_url)
         record = reader.run(request.run)

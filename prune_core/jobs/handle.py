@@ -7,13 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+from torch import Tensor, nn
 
 from prune_core.errors import ConfigError, EngineError
 from prune_core.events import ENDED, SnapshotEvent, Status
 from prune_core.jobs.app_file import app_address
-from prune_core.tracking import RunRecord, Store
+from prune_core.jobs.gradients import GradientRequest, gradient_for
+from prune_core.tracking import RunRecord, Store, files
 from prune_core.tracking import home as default_home
-from prune_core.training import check_intervention
+from prune_core.training import check_intervention, restore_model
+from prune_core.training.gradient import Gradient
 
 POLL_S = 0.1
 
@@ -63,6 +66,23 @@ class RunHandle:
     def marks(self) -> pd.DataFrame:
         """A row a change in mid-run so far: step, field, value, sender."""
         return self._store.marks(self.id)
+
+    def load(self) -> tuple[nn.Module, dict[str, Tensor]]:
+        """The model of the last checkpoint, in eval mode, and its masks (``{name: bool, True = kept}``).
+
+        Raises CheckpointError where there is none yet.
+        """
+        model, masks = restore_model(self.record.experiment, files.checkpoint(self.id))
+        return model.eval(), masks
+
+    def gradient(self, step: int | None = None, examples: int = 64, seed: int = 0) -> Gradient:
+        """The gradient after ``step`` updates, or at the last checkpoint, on ``examples`` drawn by ``seed``.
+
+        Found in this process: an earlier moment is reached by training again. Raises ConfigError where there is none.
+        """
+        return gradient_for(
+            self._store.url, GradientRequest(run=self.id, step=step, examples=examples, seed=seed)
+        )  # fmt: skip
 
     # --- steering -----------------------------------------------------------------------------------------------------
     def set(

@@ -16,7 +16,10 @@ from prune_core.lessons.parameters import Parameter, check_values, parse_paramet
 from prune_core.lessons.reading import TAGS, Lesson, heading, read_lesson, read_notebook
 
 SLOW_S = 20.0
-NEAR = {"parameter": "parameters", "exercises": "exercise", "checks": "check", "hide_code": "hide-code"}
+NEAR = {
+    "parameter": "parameters", "exercises": "exercise", "checks": "check", "hide_code": "hide-code",
+    "reveals": "reveal", "revealed": "reveal",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ def lint_lesson(path: Path, *, run: bool = False, seconds: list[float] | None = 
         if not any(str(error).endswith(finding.sentence) for finding in found):
             found.append(Finding(0, str(error)))
     if lesson is not None:
+        found += _covers(lesson)
         found += _test_values(lesson)
         if run:
             found += _run(lesson, seconds)
@@ -122,30 +126,62 @@ def _plain(number: int, parameters: tuple[Parameter, ...]) -> list[Finding]:
 
 
 def _exercises(notebook: nbformat.NotebookNode) -> list[Finding]:
-    found, cells = [], list(notebook.cells)
+    found, cells, checks = [], list(notebook.cells), set()
     for number, cell in enumerate(cells, 1):
         tags = cell.metadata.get("tags", [])
-        after = cells[number] if number < len(cells) else None
         if cell.cell_type == "markdown" and "exercise" in tags:
             try:
                 exercise = parse_exercise(cell.source)
             except ConfigError as error:
                 found.append(Finding(number, str(error)))
                 continue
-            if after is None or "check" not in after.metadata.get("tags", []):
+            place = _check_of(cells, number, far=exercise.kind == "prediction")
+            if place is None:
                 found.append(
                     Finding(number, f"The exercise {exercise.id} has no check: tag the cell after it `check`.")
                 )
                 continue
+            checks.add(place)
             found += [
-                Finding(number + 1, f"The check of {exercise.id} must define {name}.")
+                Finding(place + 1, f"The check of {exercise.id} must define {name}.")
                 for name in (f"answer_{exercise.id}", f"why_{exercise.id}")
-                if name not in after.source
+                if name not in cells[place].source
             ]
-        if cell.cell_type == "code" and "check" in tags:
-            before = cells[number - 2] if number > 1 else None
-            if before is None or "exercise" not in before.metadata.get("tags", []):
-                found.append(Finding(number, "A check must stand right after its exercise."))
+        if cell.cell_type == "code" and "check" in tags and (number - 1) not in checks:
+            found.append(Finding(number, "A check must stand right after its exercise, or below a prediction's cells."))
+    return found
+
+
+def _check_of(cells: list[nbformat.NotebookNode], first: int, *, far: bool) -> int | None:
+    """Where the check of the exercise before ``first`` stands: there, or ``far`` below it with no other between."""
+    for place in range(first, len(cells) if far else min(first + 1, len(cells))):
+        tags = cells[place].metadata.get("tags", [])
+        if "check" in tags:
+            return place
+        if "exercise" in tags:
+            return None
+    return None
+
+
+def _covers(lesson: Lesson) -> list[Finding]:
+    """Predictions whose outcome stands there before anybody has guessed, and tags that cover nothing."""
+    covered = lesson.covered
+    found = [
+        Finding(
+            cell.index + 1,
+            f"The prediction {cell.exercise.id} covers nothing: tag the cells that show its outcome `reveal`.",
+        )
+        for cell in lesson.cells
+        if cell.exercise is not None and cell.exercise.kind == "prediction" and cell.exercise not in covered.values()
+    ]
+    found += [
+        Finding(
+            cell.index + 1,
+            "The tag `reveal` covers nothing here: it is for cells below a prediction and its check.",
+        )
+        for cell in lesson.cells
+        if "reveal" in cell.tags and (cell.index not in covered or cell.role in ("exercise", "check"))
+    ]
     return found
 
 

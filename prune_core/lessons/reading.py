@@ -21,7 +21,7 @@ from prune_core.lessons.parameters import Parameter, parse_parameters
 FOLDER = "PRUNE_LAB_LESSONS"
 """Environment variable: the folder with the lessons; by default the project's own ``notebooks/``."""
 MOST_BYTES = 5_000_000  # of a file without outputs; more is something else
-TAGS = ("parameters", "exercise", "check", "hide-code")
+TAGS = ("parameters", "exercise", "check", "reveal", "hide-code")
 Role = Literal["text", "code", "parameters", "exercise", "check"]
 
 
@@ -60,6 +60,33 @@ class Lesson:
     def exercises(self) -> tuple[Exercise, ...]:
         """All questions, in order."""
         return tuple(cell.exercise for cell in self.cells if cell.exercise is not None)
+
+    @property
+    def covered(self) -> dict[int, Exercise]:
+        """Cells that show what a prediction asks for, by index: nobody sees them before they have guessed.
+
+        Those between the prediction and its check; where there are none, those tagged ``reveal`` from there on, up to
+        the next prediction.
+        """
+        found: dict[int, Exercise] = {}
+        asked: Exercise | None = None
+        between: list[int] = []
+        checked = False
+        for cell in self.cells:
+            if cell.exercise is not None and cell.exercise.kind == "prediction":
+                asked, between, checked = cell.exercise, [], False
+            elif asked is None or (checked and between):
+                continue
+            elif cell.role == "check" and not checked:
+                found |= dict.fromkeys(between, asked)
+                checked = True
+            elif cell.exercise is not None:
+                asked = asked if checked else None  # a prediction without its check: the linter says so
+            elif not checked:
+                between.append(cell.index)
+            elif "reveal" in cell.tags and cell.role != "check":
+                found[cell.index] = asked
+        return found
 
 
 @dataclass(frozen=True)

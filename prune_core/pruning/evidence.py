@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -19,10 +19,18 @@ from torch.nn.modules.conv import _ConvNd
 from prune_core.errors import ConfigError
 from prune_core.pruning.inputs import input_norms
 from prune_core.pruning.quiet import quiet
+from prune_core.seeding import generator
 
 Batch = tuple[Tensor, Tensor]
 Batches = Callable[[int], Iterable[Batch]]
 """Given a number of examples, batches (inputs, class indices) that hold about so many."""
+
+
+class Drawing(Protocol):
+    """What training examples can be drawn from: a loaded data set."""
+
+    def drawn(self, n: int, rng: torch.Generator) -> Iterator[Batch]:
+        """``n`` training examples, chosen by ``rng``, in batches."""
 
 
 class Evidence:
@@ -187,3 +195,10 @@ class Evidence:
 def one_batch(inputs: Tensor, classes: Tensor) -> Batches:
     """A batch that somebody gave: all of it, however many examples are asked for."""
     return lambda examples: [(inputs, classes)]
+
+
+def batches_of(given: Batch | Drawing, seed: int) -> Batches:
+    """``one_batch``; of a data set as many examples as are asked for, those that a run with ``seed`` scores on."""
+    if isinstance(given, tuple | list):  # torch's DataLoader makes lists
+        return one_batch(*given)
+    return lambda examples: given.drawn(examples, generator(seed, "scoring", 0))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 
 from torch import Tensor, nn
 
-from prune_core.errors import ConfigError
+from prune_core.errors import ConfigError, UnknownNameError
 from prune_core.pruning.choose import choose_masks
 from prune_core.pruning.criteria import Criterion, Magnitude
-from prune_core.pruning.evidence import Evidence, one_batch
+from prune_core.pruning.evidence import Batch, Drawing, Evidence, batches_of
 from prune_core.pruning.granularity import Granularity, Groups, Weights
 from prune_core.pruning.masks import Masks, Scope, apply_masks_, make_masks
 from prune_core.pruning.prunable import prunable
@@ -25,10 +25,11 @@ def prune_(
     sparsity: float,
     criterion: Criterion | None = None,
     scope: Scope = "global",
-    batch: tuple[Tensor, Tensor] | None = None,
+    batch: Batch | Drawing | None = None,
     masks: Mapping[str, Tensor] | None = None,
     seed: int = 0,
     granularity: Granularity | None = None,
+    among: Iterable[str] | None = None,
 ) -> Masks:
     """Remove ``sparsity`` of the prunable weights of any model: set them to 0 in place and return the masks.
 
@@ -39,10 +40,11 @@ def prune_(
 
     ``criterion`` is Magnitude() unless given; ``batch`` (inputs, class indices) is for those that look at data, all of
     it, in the mode that the model is in, and for the scope "sensitivity", whose scan measures the loss on it: give
-    training examples. ``seed`` is for those that draw. ``granularity`` removes groups of weights instead of single
-    ones; layers in which it finds none stay dense and do not count. Raises ConfigError for a model without prunable
-    weights, a sparsity outside [0, 1), a batch that is missing, a criterion that follows training, and for criterion,
-    scope and granularity that do not go together.
+    training examples, or a loaded data set, of which as many are drawn as a run would look at. ``seed`` is for those
+    that draw. ``granularity`` removes groups of weights instead of single ones; layers in which it finds none stay
+    dense and do not count; nor do weights that ``among`` leaves out. Raises ConfigError for a model without prunable
+    weights, a sparsity outside [0, 1), a batch that is missing, a criterion that follows training, a name ``among``
+    which is no prunable weight's, and for criterion, scope and granularity that do not go together.
     """
     criterion = Magnitude() if criterion is None else criterion
     granularity = Weights() if granularity is None else granularity
@@ -54,11 +56,16 @@ def prune_(
             "attention or recurrent layers."
         )
     weights = {name: w.detach() for name, w in found.items()}
+    if among is not None:
+        chosen = set(among)
+        if lost := sorted(chosen - set(weights)):
+            raise UnknownNameError("prunable weight", lost[0], weights)
+        weights = {name: w for name, w in weights.items() if name in chosen}
     groups = granularity.groups(model, weights)
     if groups is not None:
         weights = {name: weights[name] for name in groups.names}
     draw = generator(seed, "masks")
-    batches = None if batch is None else one_batch(*batch)
+    batches = None if batch is None else batches_of(batch, seed)
 
     def look(so_far: Mapping[str, Tensor]) -> Evidence:
         return Evidence(weights, model=model, batches=batches, masks=so_far, generator=draw)

@@ -13,7 +13,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from prune_core.clipping import FlatGradients
+from prune_core.clipping import ClipReport, ClipStrategy, FlatGradients
+from prune_core.clipping.curves import REMEMBERED, remember
 from prune_core.data import Dataset
 from prune_core.errors import ConfigError
 from prune_core.events import STEP_FIELDS, InterventionEvent
@@ -57,6 +58,18 @@ class Gradient:
             weights[a:b].view(shape) for (a, b), shape in zip(pairwise(offsets), self.shapes, strict=True)
         )
         return FlatGradients(torch.from_numpy(self.values.copy()), self.names, offsets, parameters)
+
+    def clip(self, strategy: ClipStrategy, threshold: float | None = None) -> ClipReport:
+        """What ``strategy`` does to a copy of it. One that remembers norms has seen the run's own before.
+
+        ``threshold`` is for this gradient alone: what came before was met with the strategy's own. Raises ConfigError
+        where it clips example by example, or remembers more than norms.
+        """
+        if strategy.per_sample:
+            raise ConfigError(f"{type(strategy).__name__} clips every example before the average, which is all here.")
+        state = remember(strategy, self.norms.tolist()[-REMEMBERED:])
+        asked = strategy if threshold is None else strategy.with_threshold(threshold)
+        return asked.clip_flat_(self.flat(), state)
 
 
 def gradient_of(
@@ -102,6 +115,29 @@ def gradient_of(
         names=tuple(name for name, _ in named), shapes=tuple(tuple(p.shape) for _, p in named), step=step,
         loss=float(loss.detach()), examples=len(y),
     )  # fmt: skip
+
+
+def gradient_at(
+    experiment: Experiment,
+    step: int,
+    *,
+    examples: int = 64,
+    seed: int = 0,
+    interventions: Iterable[InterventionEvent] = (),
+) -> Gradient:
+    """The gradient that ``experiment`` meets after ``step`` updates, reached by training that far in this process.
+
+    ``examples`` are drawn by ``seed``; ``interventions`` are made at their steps. Raises ConfigError for a step that
+    the training never reaches.
+    """
+    if not 0 <= step <= experiment.train.steps:
+        raise ConfigError(f"step must be at least 0 and at most {experiment.train.steps}, got {step}.")
+    moments = Moments(experiment, interventions)
+    while moments.step < step and not moments.ended:
+        moments.go_on()
+    if moments.step < step:
+        raise ConfigError(f"This run never reaches step {step}: {moments.ended}.")
+    return moments.gradient(examples, seed)
 
 
 class Moments:

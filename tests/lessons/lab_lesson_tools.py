@@ -7,6 +7,7 @@ from typing import Any
 
 import nbformat
 
+MEMORY = 512  # MiB that one execution may take in the tests
 PARAMETERS = """\
 threshold: float = 0.1  # Clip threshold α [0.001 .. 1, log] (units): entries beyond ±α are cut
 entries: int = 200  # Entries [50 .. 400, step 50]: how many are drawn
@@ -14,25 +15,25 @@ way: str = "value"  # Way {value, norm}: how the gradient is limited
 shown: bool = True  # Show the table: below the figure"""
 
 CUT = """\
-import torch
-from prune_core import figures
+import numpy as np
 
-gradient = torch.randn(entries, generator=torch.Generator().manual_seed(0))
-clipped = gradient.clamp(-threshold, threshold) if way == "value" else gradient * min(1, threshold / gradient.norm())
-share = float((gradient.abs() > threshold).float().mean())"""
+gradient = np.random.default_rng(0).standard_normal(entries)
+norm = float(np.linalg.norm(gradient))
+clipped = gradient.clip(-threshold, threshold) if way == "value" else gradient * min(1, threshold / norm)
+share = float((abs(gradient) > threshold).mean())"""
 
 FIGURE = """\
 import plotly.graph_objects as go
 
 go.Figure(
-    [go.Bar(y=torch.histc(clipped, 20, -1, 1).numpy(), x=torch.linspace(-1, 1, 20).numpy(), name="after")],
+    [go.Bar(y=np.histogram(clipped, 20, (-1, 1))[0], x=np.linspace(-1, 1, 20), name="after")],
     {"title": {"text": "The gradient after clipping"}, "height": 260},
 )"""
 
 TABLE = """\
 import pandas as pd
 
-table = pd.DataFrame({"before": [float(gradient.norm())], "after": [float(clipped.norm())]}, index=["norm"])
+table = pd.DataFrame({"before": [norm], "after": [float(np.linalg.norm(clipped))]}, index=["norm"])
 table if shown else None"""
 
 QUESTION = """\
@@ -53,6 +54,18 @@ id: share
 kind: number
 low: 0
 high: 1
+```"""
+
+
+TURN = """\
+By how much is it turned?
+
+```lab
+id: turn
+kind: prediction
+unit: degrees
+low: 0
+high: 90
 ```"""
 
 
@@ -83,4 +96,20 @@ def clipping_lesson(path: Path) -> Path:
         ("text", SHARE, "exercise"),
         ("code", 'answer_share = share\nwhy_share = f"It is {share:.1%}."', "check"),
         test={"entries": 50},
+    )
+
+
+def predicting_lesson(path: Path) -> Path:
+    """A lesson with a prediction, two cells right below it that tell the outcome, and one further down."""
+    return lesson(
+        path,
+        ("text", "# Guess\n\nBefore one knows."),
+        ("code", "1"),
+        ("text", TURN, "exercise"),
+        ("code", 'answer_turn = (10, 30)\nwhy_turn = "It is 20."', "check"),
+        ("code", "figure = 20", "reveal"),
+        ("text", "So it turns.", "reveal"),
+        ("code", "2"),
+        ("code", "3", "hide-code", "reveal"),
+        order=3,
     )

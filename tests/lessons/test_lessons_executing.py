@@ -10,14 +10,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import papermill
 import psutil
 import pytest
-from lab_lesson_tools import clipping_lesson, lesson
+from lab_lesson_tools import MEMORY, clipping_lesson, lesson
 
 from prune_core.errors import ConfigError
 from prune_core.lessons import Execution, Executor, Now, PoolSettings, lint, nursery, read_lesson
@@ -25,18 +24,6 @@ from prune_core.lessons.outputs import shown
 
 PATIENCE_S = 120
 TITLE = ("text", "# Title\n\nOne sentence.")
-MEMORY = 384  # MiB
-
-
-@pytest.fixture(scope="module")
-def executor() -> Iterator[Executor]:
-    """One pool for the whole module: it takes seconds to start."""
-    made = Executor(PoolSettings(kernels=2, memory=MEMORY))
-    yield made
-    pool = made._pool
-    made.close()
-    source = pool._nursery if pool is not None else None
-    assert source is None or source.returncode is not None, "closed, nothing is left"
 
 
 def done(execution: Execution) -> Now:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from lab_lesson_tools import PARAMETERS, QUESTION, clipping_lesson, lesson
+from lab_lesson_tools import PARAMETERS, QUESTION, TURN, clipping_lesson, lesson, predicting_lesson
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
@@ -28,6 +28,22 @@ def test_a_lesson_as_its_file_says_it(tmp_path: Path) -> None:
     assert [c.role for c in read.cells].count("check") == 2
     assert [e.id for e in read.exercises] == ["what", "share"]
     assert "```" not in read.exercises[0].question
+
+
+CHECK = ("code", 'answer_turn = 1\nwhy_turn = ""', "check")
+ASK = ("text", TURN, "exercise")
+
+
+def test_a_prediction_covers_what_is_tagged_below_it_or_stands_before_its_check(tmp_path: Path) -> None:
+    tagged = read_lesson(predicting_lesson(tmp_path / "a.ipynb"))
+    assert {index: e.id for index, e in tagged.covered.items()} == dict.fromkeys((4, 5, 7), "turn")
+    show, tell = ("code", "1"), ("code", "2", "reveal")
+    between = read_lesson(lesson(tmp_path / "b.ipynb", HEAD, tell, ASK, show, ("text", "So."), CHECK, show, tell))
+    assert list(between.covered) == [3, 4], "what stands between, and then nothing else"
+    second = ("text", TURN.replace("id: turn", "id: more"), "exercise")
+    two = read_lesson(lesson(tmp_path / "c.ipynb", HEAD, ASK, CHECK, show, tell, second, CHECK, tell, show))
+    assert {index: e.id for index, e in two.covered.items()} == {4: "turn", 7: "more"}
+    assert read_lesson(clipping_lesson(tmp_path / "d.ipynb")).covered == {}, "a question covers nothing"
 
 
 def test_the_shipped_lessons_can_be_read() -> None:
@@ -150,6 +166,8 @@ def sync(path: Path) -> Path:
 
 def test_nothing_is_wrong_with_a_good_lesson(tmp_path: Path) -> None:
     assert lint_lesson(sync(clipping_lesson(tmp_path / "good.ipynb"))) == []
+    assert lint_lesson(sync(predicting_lesson(tmp_path / "guess.ipynb"))) == []
+    assert lint_lesson(sync(lesson(tmp_path / "between.ipynb", HEAD, ASK, ("code", "1"), CHECK))) == []
 
 
 @pytest.mark.parametrize(
@@ -167,6 +185,10 @@ def test_nothing_is_wrong_with_a_good_lesson(tmp_path: Path) -> None:
         ([HEAD, ("text", QUESTION, "exercise"), ("code", "answer_what = 1", "check")], 3, "must define why_what"),
         ([HEAD, ("code", "answer_what = 1", "check")], 2, "right after its exercise"),
         ([HEAD, ("text", "What?", "exercise")], 2, "needs one block"),
+        ([HEAD, ASK, CHECK, ("code", "1")], 2, "tag the cells that show its outcome `reveal`"),
+        ([HEAD, ("code", "1", "reveal"), ASK, ("code", "1"), CHECK], 2, "`reveal` covers nothing here"),
+        ([HEAD, ASK, ("code", "1"), ("text", QUESTION, "exercise"), CHECK], 2, "has no check"),
+        ([HEAD, ("code", "1", "revealed")], 2, "did you mean 'reveal'"),
     ],
 )
 def test_the_linter_says_what_is_wrong_and_where(tmp_path: Path, cells: list, cell: int, sentence: str) -> None:

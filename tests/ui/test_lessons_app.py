@@ -14,7 +14,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lessons"))
-from lab_lesson_tools import clipping_lesson, lesson
+from lab_lesson_tools import clipping_lesson, lesson, predicting_lesson
 
 from prune_core.lessons import Answer, Executor, Output, Parameter, PoolSettings, Shown, Trouble, executing
 from prune_ui import lessons_panel, lessons_state
@@ -29,6 +29,7 @@ class Kernels:
     def __init__(self) -> None:
         self.asked: list[dict[str, Any]] = []
         self.trouble: Trouble | None = None
+        self.gives: dict[int, Shown] = {}  # of another lesson than the clipping one
         self.held = False
 
     async def take(self, cwd: Path) -> Any:
@@ -42,8 +43,10 @@ class Kernels:
 
     async def run(self, lesson: Any, values: Any, kernel: Any, settings: Any, on_cell: Any) -> Trouble | None:
         self.asked.append(dict(values))
-        if not values:
-            return None
+        for index, gave in self.gives.items():
+            on_cell(index, gave)
+        if not values or self.gives:
+            return self.trouble
         on_cell(1, Shown())
         while self.held:
             await asyncio.sleep(0.01)
@@ -102,6 +105,10 @@ def said(page: AppTest) -> str:
 
 def styles(page: AppTest) -> list[str]:
     return [e.proto.body for block in page._tree.children.values() for e in block if e.type == "html"]
+
+
+def styles_of(page: AppTest) -> list[str]:
+    return [e.proto.body for e in page.get("html")]
 
 
 def button(page: AppTest, label: str) -> Any:
@@ -246,6 +253,68 @@ def test_answers_are_compared_with_what_was_measured(kernels: Kernels) -> None:
     assert ":material/quiz: 2 of 2 questions answered rightly." in [c.value for c in page.caption]
     page.select_slider[0].set_value(0.5).run()
     assert "Not that." in said(page), "other values, another answer"
+
+
+# --- predictions ------------------------------------------------------------------------------------------------------
+COVER = ":material/visibility_off: Guess first; the outcome is shown when you have."
+
+
+@pytest.fixture
+def guessing(kernels: Kernels, tmp_path: Path) -> Kernels:
+    """A lesson with a prediction, and what each of its cells gives."""
+    predicting_lesson(tmp_path / "lessons" / "03_guess.ipynb")
+    figure = Output("figure", {"data": [{"type": "bar", "x": [1], "y": [20]}], "layout": {}})
+    kernels.gives = {
+        1: Shown((Output("text", "before"),)), 3: Shown(answers=(("turn", Answer([10.0, 30.0], "It is 20."),),)),
+        4: Shown((figure,)), 6: Shown((Output("text", "between"),)), 7: Shown((Output("markdown", "*outcome*"),)),
+    }  # fmt: skip
+    return kernels
+
+
+def covers(page: AppTest) -> int:
+    return sum(c.value == COVER for c in page.caption)
+
+
+def outcome(page: AppTest) -> list[bool]:
+    """Whether each cell that tells it is on the page: figure, text, what came later, and the code of one."""
+    texts = [m.value for m in page.markdown]
+    codes = " ".join(c.value for c in page.code)
+    return [drawn(page) == [[20]], "So it turns." in texts, "*outcome*" in texts, "figure = 20" in codes]
+
+
+def test_an_outcome_stays_covered_until_one_has_guessed(guessing: Kernels) -> None:
+    page = opened(lesson="03_guess")
+    assert outcome(page) == [False] * 4 and covers(page) == 2, "one cover for the two that stand together"
+    assert {"before\n", "between\n"} <= {f"{c.value}\n" for c in page.code}, "what tells nothing of it is there"
+    assert "answer_turn" not in " ".join(c.value for c in page.code)
+    button(page, "That is my prediction").click().run()
+    assert covers(page) == 2, "nothing was said yet"
+    page.number_input[0].set_value(12.0)
+    button(page, "That is my prediction").click().run()
+    assert outcome(page) == [True] * 4 and covers(page) == 0
+    beside = next(style for style in styles_of(page) if "lab-guess" in style)
+    assert "<b>12 degrees</b>" in beside and "<b>10 to 30 degrees</b>" in beside
+    assert "width:13.33%" in beside and "width:22.22%" in beside, "12 and 20 of 90"
+    assert "As you said. It is 20." in said(page)
+    page.run()
+    assert covers(page) == 0, "it stays so"
+    assert covers(opened(lesson="03_guess")) == 2, "for this visitor"
+
+
+def test_an_outcome_can_be_shown_without_a_guess(guessing: Kernels) -> None:
+    page = opened(lesson="03_guess")
+    [b for b in page.button if b.label == "Show without guessing"][1].click().run()
+    assert outcome(page) == [True] * 4 and covers(page) == 0
+    assert not any("lab-guess" in style for style in styles_of(page))
+    page.number_input[0].set_value(80.0)
+    button(page, "That is my prediction").click().run()
+    assert "Not what you said. It is 20." in said(page)
+
+
+def test_an_error_in_a_covered_cell_is_said(guessing: Kernels) -> None:
+    guessing.trouble = Trouble(7, "KeyError: 1")
+    page = opened(lesson="03_guess")
+    assert [e.value for e in page.error] == ["KeyError: 1"] and covers(page) == 2
 
 
 def test_code_is_behind_a_fold_unless_asked_for(kernels: Kernels) -> None:
