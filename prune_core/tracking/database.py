@@ -112,12 +112,13 @@ class Database:
     def _modernise(self, connection: Connection) -> None:
         """Make an older store like a new one. Of several processes that try, each waits for the one before."""
         ours = schema.about.c.key == "schema"
-        version = connection.execute(select(schema.about.c.value).where(ours).with_for_update()).scalar()
+        connection.execute(select(schema.about.c.value).where(ours).with_for_update())
         schema.metadata.create_all(connection)  # what is missing: sweeps in version 1, trials in both
         for index in schema.runs.indexes:
             index.create(connection, checkfirst=True)
-        if version == 2:  # before sweeps were published
-            for column in (schema.sweeps.c.published, schema.sweeps.c.publishing):
+        there = {column["name"] for column in inspect(connection).get_columns(schema.sweeps.name)}
+        for column in (schema.sweeps.c.published, schema.sweeps.c.publishing):  # version 2 published no sweeps
+            if column.name not in there:
                 kind = column.type.compile(connection.dialect)
                 connection.exec_driver_sql(
                     f"ALTER TABLE {schema.sweeps.name} ADD COLUMN {column.name} {kind} DEFAULT '' NOT NULL"
