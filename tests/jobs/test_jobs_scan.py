@@ -113,6 +113,21 @@ def test_a_preview_scans_once_in_slices_and_is_what_prune_does(lab):
     assert all(abs(a.kept - b.kept) <= 2 for a, b in zip(by_threshold.layers, here.layers, strict=True))
 
 
+def test_a_preview_scans_groups_where_groups_go():
+    request = PreviewRequest(
+        model=MODEL, data=DATA, scope="sensitivity", granularity=pc.Neurons(), sparsity=0.6, accuracy=False
+    )
+    found = preview("", request)
+    model = MODEL.build(DATA.info.shape, DATA.info.classes, 0)
+    batch = next(DATA.load().drawn(512, generator(0, "scoring", 0), 512))
+    masks = pc.prune_(model, 0.6, scope="sensitivity", batch=batch, granularity=pc.Neurons())
+    # the batches are cut otherwise, which moves a loss in its last digits, and a count by one group at most
+    assert all(abs(v.kept - int(masks[v.name].sum())) <= v.shape[1] for v in found.layers)
+    assert {v.kept % v.shape[1] for v in found.layers} == {0}, "whole neurons"
+    single = preview("", request.replace(granularity=pc.Weights()))
+    assert any(v.kept % v.shape[1] for v in single.layers), "and the other scan is another"
+
+
 def test_a_preview_without_data_says_why():
     request = PreviewRequest(model=pc.Torchvision(architecture="squeezenet1_1"), scope="sensitivity", sparsity=0.5)
     assert "this model has no data" in str(preview("", request))
