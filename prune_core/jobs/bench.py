@@ -237,7 +237,7 @@ class Loaded:
         if self._macs is None:
             return Cost(self._bytes, self._bytes - saved, None, None)
         by_weight = self._macs.weights
-        spared = sum(by_weight.get(n, 0) * k / self.weights[n].numel() for n, k in removed.items())
+        spared = sum(by_weight.get(n, 0) * k / max(self.weights[n].numel(), 1) for n, k in removed.items())
         return Cost(self._bytes, self._bytes - saved, self._macs.dense, round(self._macs.dense - spared))
 
     def _measure(self, masks: Masks, n: int, anew: int | None) -> Evaluation:
