@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -36,15 +35,20 @@ class Loss(NamedTuple):
 class Scanned:
     """What is scanned at once: a layer of ``size`` weights, or layers that lose the same groups, by the first's name.
 
-    ``gone`` of its weights were removed earlier, ``counts`` are measured, all higher than that, and ``lowest(k)`` makes
-    the masks that leave out so many.
+    ``gone`` of its weights were removed earlier. ``nearest(share)`` says how many are then to be gone, as exactly as
+    its groups allow, and ``lowest(k)`` makes the masks that leave out so many.
     """
 
     name: str
     size: int
     gone: int
-    counts: tuple[int, ...]
+    nearest: Callable[[float], int]
     lowest: Callable[[int], Masks]
+
+    @property
+    def counts(self) -> list[int]:
+        """What is measured for a curve: only what is more than gone already."""
+        return [k for k in sorted({self.nearest(share) for share in SHARES}) if k > self.gone]
 
 
 def scanned(
@@ -55,13 +59,8 @@ def scanned(
 ) -> list[Scanned]:
     """What ``losses`` measures: each of SHARES or, of ``groups`` that go as wholes, the number that comes nearest."""
     if groups is not None:
-        return [_scanned(unit, scores, keep) for unit in groups.of(weights)]
-    found = []
-    for name, w in weights.items():
-        n, gone = w.numel(), gone_from(name, keep)
-        counts = tuple(k for k in sorted({round(share * n) for share in SHARES}) if k > gone)
-        found.append(Scanned(name, n, gone, counts, partial(lowest, name, scores[name], keep=keep)))
-    return found
+        return [_unit(unit, scores, keep) for unit in groups.of(weights)]
+    return [_layer(name, w.numel(), scores, keep) for name, w in weights.items()]
 
 
 def losses(at: Evidence, layers: Iterable[Scanned]) -> Iterator[Loss]:
@@ -122,7 +121,19 @@ def gone_from(name: str, keep: Mapping[str, Tensor]) -> int:
     return keep[name].numel() - count_kept(keep[name]) if name in keep else 0
 
 
-def _scanned(unit: Unit, scores: Mapping[str, Tensor], keep: Mapping[str, Tensor]) -> Scanned:
+def _layer(name: str, size: int, scores: Mapping[str, Tensor], keep: Mapping[str, Tensor]) -> Scanned:
+    """One layer, whose weights go one by one."""
+    gone = gone_from(name, keep)
+    return Scanned(
+        name,
+        size,
+        gone,
+        lambda share: max(round(share * size), gone),
+        lambda removed: lowest(name, scores[name], removed, keep),  # some scores are made when they are asked for
+    )
+
+
+def _unit(unit: Unit, scores: Mapping[str, Tensor], keep: Mapping[str, Tensor]) -> Scanned:
     """One unit, whose groups go as wholes."""
     left = unit.left(scores, keep).sum(1)
     size = sum(scores[name].numel() for name in unit.names)
@@ -131,12 +142,13 @@ def _scanned(unit: Unit, scores: Mapping[str, Tensor], keep: Mapping[str, Tensor
     def stay(removed: float) -> Tensor:
         return stay_in_units([unit], scores, [left], max(removed - gone, 0.0))[0]
 
-    counts = {size - int(left[stay(share * size)].sum()) for share in SHARES}
-
-    def masks(removed: int) -> Masks:
-        return unit.masks(stay(removed), keep)
-
-    return Scanned(unit.names[0], size, gone, tuple(k for k in sorted(counts) if k > gone), masks)
+    return Scanned(
+        unit.names[0],
+        size,
+        gone,
+        lambda share: size - int(left[stay(share * size)].sum()),
+        lambda removed: unit.masks(stay(removed), keep),
+    )
 
 
 def _with(mask: Masks, weights: Mapping[str, Tensor], model: nn.Module, batches: list[Batch]) -> float:

@@ -17,14 +17,16 @@ from prune_core.seeding import generator
 DATA, MODEL = pc.Digits(), pc.SmallCNN()
 
 
-def test_the_workers_find_what_one_process_finds(lab):
-    scan = lab.sensitivity(MODEL, data=DATA, sparsities=(0.9, 0.5), examples=100)
+@pytest.mark.parametrize(("granularity", "cells"), [(pc.Weights(), 8), (pc.Filters(), 4)], ids=["weights", "filters"])
+def test_the_workers_find_what_one_process_finds(lab, granularity, cells):
+    scan = lab.sensitivity(MODEL, data=DATA, sparsities=(0.9, 0.5), examples=100, granularity=granularity)
     seen = [(c.layer, c.sparsity) for c in scan]
     found = scan.result()
-    assert scan.done and not scan.cancelled and len(seen) == scan.total == len(set(seen)) == 8
+    assert scan.done and not scan.cancelled and len(seen) == scan.total == len(set(seen)) == cells
     here = pc.sensitivity_scan(
-        MODEL.build(DATA.info.shape, DATA.info.classes, 0).eval(), DATA, (0.5, 0.9), examples=100
-    )
+        MODEL.build(DATA.info.shape, DATA.info.classes, 0).eval(), DATA, (0.5, 0.9), examples=100,
+        granularity=granularity,
+    )  # fmt: skip
     assert found == here, "cells in the order of the layers, however they came"
     # what is known is not measured again
     again = lab.sensitivity(scan.request, known=found.cells)
