@@ -6,7 +6,8 @@ One thread, 90 % of all weights, global. Criteria that look at weights only stan
 gets the same scores by plain torch where it has no such criterion, and beside fasterai where that is installed (target:
 ten times as fast). Criteria that look at the network stand beside the bare forward and backward passes on the same
 batch, which score and select nothing (target: at most twice their time, a ratio of 0.5). Masks are made, not applied;
-torch and fasterai apply theirs, which is a hundredth of their time.
+torch and fasterai apply theirs, which is a hundredth of their time. The compiled loops are imported beforehand, as in
+the lab's workers: it takes some tenths of a second, once in a process.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.utils import prune as torch_prune
 
 import prune_core as pc
-from prune_core.pruning import Evidence, choose_masks, make_masks, one_batch, prunable
+from prune_core.pruning import Evidence, choose_masks, make_masks, one_batch, prunable, quick
 
 try:  # not among our requirements
     from fasterai.core import criteria as fasterai_criteria
@@ -54,6 +55,7 @@ def main() -> bool:
     parser.add_argument("--only", nargs="*", default=names, choices=names)
     args = parser.parse_args()
     torch.set_num_threads(1)
+    quick.warm()
     print(machine(), f"\nscores and masks at {SPARSITY:.0%}, {args.examples} examples\n")
     if Sparsifier is None:
         print("fasterai is not installed; its rows are left out (pip install fasterai).")

@@ -17,7 +17,7 @@ import streamlit as st
 from prune_core.errors import LabError
 from prune_core.figures.words import count, plural
 from prune_core.jobs import PreviewReply, ScanRequest, SensitivityScan
-from prune_core.pruning import Criterion
+from prune_core.pruning import Criterion, Weights
 from prune_core.training.sensitivity import sensitivity_table
 from prune_ui import prune_charts as charts
 from prune_ui import prune_state as state
@@ -80,6 +80,7 @@ def _request(source: Source, reply: PreviewReply) -> ScanRequest:
         model=bare.model,
         data=bare.data,
         criterion=Criterion.registry[state.CRITERION.get()].cls(),
+        granularity=grain if (grain := state.grain()).at_most is None else Weights(),
         recalibrate=state.RECALIBRATE.get() or not reply.normalised,  # where it changes nothing, one answer is enough
         examples=EXAMPLES,
     )

@@ -11,30 +11,15 @@ on disk, beside this file or among the user's own. ``prune_core.clipping.quick``
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import numpy as np
 from numba import njit
 
-Function = TypeVar("Function", bound=Callable[..., Any])
-Array = np.ndarray[Any, Any]
+from prune_core.compiling import Array, Function, compiled
 
 BLOCK = 1024  # 4 KiB, found again in the core's own cache; a float32 sum of it is good to 1e-6 even where all are equal
 SMALL, LARGE = 1e-24, 1e36  # between these, no float32 square that counts vanished, and none overflowed
-
-
-def compiled(signature: str) -> Callable[[Function], Function]:
-    """Compile for one ``signature`` when this module is imported, and keep the result on disk where that is allowed."""
-
-    def decorate(function: Function) -> Function:
-        made: Any
-        try:
-            made = njit(signature, cache=True, nogil=True, error_model="numpy")(function)
-        except RuntimeError:  # neither this folder nor the user's may be written to
-            made = njit(signature, nogil=True, error_model="numpy")(function)
-        return cast(Function, made)
-
-    return decorate
 
 
 def summing(function: Function) -> Function:

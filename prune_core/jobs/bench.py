@@ -24,7 +24,7 @@ from prune_core.jobs.slices import SlicedScan
 from prune_core.jobs.worker import store
 from prune_core.measuring import MacCount, macs
 from prune_core.probing import LayerTiles, layer_tiles, pruned
-from prune_core.pruning import Criterion, Granularity, Masks, WeightIndex, Weights, prunable
+from prune_core.pruning import Criterion, Granularity, Masks, Weights, prunable
 from prune_core.pruning.evidence import Evidence
 from prune_core.pruning.granularity.base import owner
 from prune_core.pruning.index import Histogram
@@ -145,8 +145,8 @@ class Loaded:
         """How many weights of each layer go, and up to which score."""
         scored = self.scored(request.criterion, request.granularity, request.seed)
         index, layer = scored.index, self._layer(request, scored)
-        if request.scope == "sensitivity" and isinstance(index, WeightIndex) and index.curves is None:
-            index.curves = self._scan(request.criterion, scored.scores, request.seed, patience_s)
+        if request.scope == "sensitivity" and index.curves is None:
+            index.curves = self._scan(request, scored, patience_s)
         sparsity = request.sparsity or 0.0
         if request.threshold is not None:
             sparsity = index.sparsity_for(request.threshold, request.scope, layer)
@@ -190,16 +190,16 @@ class Loaded:
         check_once(criterion)
         return self._scores.get((criterion.model_dump_json(), granularity.model_dump_json(), seed), make)
 
-    def _scan(
-        self, criterion: Criterion, scores: Mapping[str, Tensor], seed: int, patience_s: float
-    ) -> dict[str, LossCurve]:
+    def _scan(self, request: PreviewRequest, scored: Scored, patience_s: float) -> dict[str, LossCurve]:
         """What each layer costs in loss, on training examples; goes on where the last question's patience ended."""
         if self.data is None:
             raise ConfigError("Scope 'sensitivity' measures the loss on training examples: this model has no data.")
-        check_scan(criterion)
-        at = Evidence(self.weights, model=self.model, masks=self.keep, batches=partial(drawn, self.data, seed))
-        scan = self._scans.get((criterion.model_dump_json(), seed), lambda: SlicedScan(at, scores))
-        return scan.advance(patience_s)
+        check_scan(request.criterion)
+        weights = {name: self.weights[name] for name in scored.scores}
+        batches = partial(drawn, self.data, request.seed)
+        at = Evidence(weights, model=self.model, masks=self.keep, batches=batches)
+        key = request.criterion.model_dump_json(), request.granularity.model_dump_json(), request.seed
+        return self._scans.get(key, lambda: SlicedScan(at, scored.scores, scored.groups)).advance(patience_s)
 
     def _picture(self, name: str, mask: Tensor, everything: Histogram) -> LayerPicture:
         low, high = float(everything.edges[0]), float(everything.edges[-1])
@@ -237,7 +237,7 @@ class Loaded:
         if self._macs is None:
             return Cost(self._bytes, self._bytes - saved, None, None)
         by_weight = self._macs.weights
-        spared = sum(by_weight.get(n, 0) * k / self.weights[n].numel() for n, k in removed.items())
+        spared = sum(by_weight.get(n, 0) * k / max(self.weights[n].numel(), 1) for n, k in removed.items())
         return Cost(self._bytes, self._bytes - saved, self._macs.dense, round(self._macs.dense - spared))
 
     def _measure(self, masks: Masks, n: int, anew: int | None) -> Evaluation:

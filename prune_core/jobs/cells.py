@@ -14,10 +14,10 @@ from prune_core.errors import ConfigError, LabError
 from prune_core.jobs.bench import Loaded, source_key
 from prune_core.jobs.question import PreviewRequest
 from prune_core.models import ModelSource
-from prune_core.pruning import Criterion, Magnitude
+from prune_core.pruning import Criterion, Granularity, Magnitude, Weights
 from prune_core.settings import Settings, setting
 from prune_core.training import Cell, Evaluation
-from prune_core.training.sensitivity import SPARSITIES, Scanner, check_grid, score_once
+from prune_core.training.sensitivity import SPARSITIES, Scanner, check_grid, cut, score_once
 
 log = logging.getLogger("prune_core.jobs")
 
@@ -30,6 +30,7 @@ class ScanRequest(Settings):
     data: DataSource | None = setting(None, help="Data to measure a model on; a run brings its own.")
     seed: int = setting(0, ge=0, lt=2**31, help="Decides fresh weights and whatever is drawn.")
     criterion: Criterion = setting(Magnitude(), help="How much a weight matters; the lowest are removed first.")
+    granularity: Granularity = setting(Weights(), help="What goes at once: single weights, or groups of them.")
     sparsities: tuple[float, ...] = setting(SPARSITIES, help="Shares of a layer that are removed, one at a time.")
     recalibrate: bool = setting(True, help="Whether batch normalisation is measured anew in every cell.")
     examples: int | None = setting(
@@ -67,7 +68,7 @@ def opening(store_url: str, request: ScanRequest) -> Opening | LabError:
     try:
         stamp = source_key(store_url, request.source())
         scanner = _scanner(store_url, request, stamp)
-        return Opening(tuple(scanner.weights), scanner.dense, stamp)
+        return Opening(tuple(scanner.layers), scanner.dense, stamp)
     except LabError as error:
         return error
     except Exception as error:
@@ -94,10 +95,13 @@ def _scanner(store_url: str, request: ScanRequest, stamp: Hashable) -> Scanner:
             raise ConfigError(f"Run {request.run} has trained on since the scan began; measure it again.")
         loaded = Loaded(store_url, source)
         assert loaded.data is not None, "checked by ScanRequest"
-        scores = score_once(request.criterion, loaded.model, loaded.weights, loaded.data, loaded.keep, request.seed)
+        groups = cut(loaded.model, loaded.weights, request.criterion, request.granularity)
+        scores = score_once(
+            request.criterion, loaded.model, loaded.weights, loaded.data, loaded.keep, request.seed, groups
+        )
         return Scanner(
             loaded.model, loaded.data, scores, loaded.keep, request.recalibrate, request.examples, request.seed,
-            loaded.weights,
+            loaded.weights, groups,
         )  # fmt: skip
 
     bare = request.replace(sparsities=SPARSITIES)  # they change nothing that is held

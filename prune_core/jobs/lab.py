@@ -183,9 +183,9 @@ class Lab(Trying):
     ) -> SensitivityScan:
         """Start measuring each layer pruned alone, spread over the workers that have no run; returns at once.
 
-        ``of`` is a run, its id, or a model with ``data``; ``settings`` are ScanRequest's: criterion, sparsities,
-        recalibrate, examples, seed. Iterate over the scan, or ask it for ``cells`` and ``seconds_left``; ``cancel``
-        ends it. ``known`` cells are not measured again. Raises ConfigError for settings out of bounds.
+        ``of`` is a run, its id, or a model with ``data``; ``settings`` are ScanRequest's: criterion, granularity,
+        sparsities, recalibrate, examples, seed. Iterate over the scan, or ask it for ``cells`` and ``seconds_left``;
+        ``cancel`` ends it. ``known`` cells are not measured again. Raises ConfigError for settings out of bounds.
         """
         if isinstance(of, ScanRequest):
             request = of.replace(**settings) if settings else of

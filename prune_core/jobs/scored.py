@@ -53,7 +53,9 @@ class Scored:
     def masks(self, removed: Mapping[str, int], sparsity: float, scope: Scope, layer: str = "") -> Masks:
         """The masks that leave out ``removed`` weights of each layer, of ``layer`` alone or of all."""
         if self.groups is not None and self.groups.at_most is None:  # a group may reach over several weights
-            return make_masks(self.scores, sparsity, scope, keep=self.keep, groups=self.groups)
+            return make_masks(
+                self.scores, sparsity, scope, keep=self.keep, groups=self.groups, curves=self.index.curves
+            )
         masks: Masks = {}
         for name in [layer] if layer else removed:
             masks |= lowest(name, self.scores[name], removed[name], self.keep)

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 import torch
 from distributed import Worker, get_worker
 
-from prune_core.clipping import quick
+from prune_core.clipping import quick as clipping
 from prune_core.jobs import place
+from prune_core.pruning import quick as pruning
 from prune_core.tracking import Store, execute, execute_race
 
 NICE = 5  # the page and the preview worker go first: a slider is felt, a training step is not
@@ -57,7 +58,8 @@ def warm() -> None:
         optimizer = kind([weights], lr=0.1, fused=True)
         weights.grad = torch.ones(4)
         optimizer.step()
-    quick.warm()
+    clipping.warm()
+    pruning.warm()
     gc.collect()
     gc.freeze()
 

@@ -123,7 +123,7 @@ class _Watch(TorchFunctionMode):
 
 
 def _linear(out: Tensor, x: Tensor, weight: Tensor, *_: Any, **__: Any) -> Iterable[Work]:
-    yield Work(x.numel() // x.shape[-1], weight)  # once a row
+    yield Work(math.prod(x.shape[:-1]), weight)  # once a row, which may have no entries
 
 
 def _conv(out: Tensor, x: Tensor, weight: Tensor, *_: Any, **__: Any) -> Iterable[Work]:
@@ -152,7 +152,7 @@ def _einsum(out: Tensor, equation: str, *operands: Any) -> Iterable[Work]:
 
 
 def _scaled_attention(out: Tensor, q: Tensor, k: Tensor, v: Tensor, *_: Any, **__: Any) -> Iterable[Work]:
-    pairs = q.numel() // q.shape[-1] * k.shape[-2]
+    pairs = math.prod(q.shape[:-1]) * k.shape[-2]
     yield Work(pairs * (q.shape[-1] + v.shape[-1]))
 
 
@@ -172,7 +172,7 @@ def _attention(out: Any, q: Tensor, k: Tensor, v: Tensor, *args: Any, **kwargs: 
 
 
 def _recurrent(out: Any, x: Tensor, state: Any, weights: list[Tensor], *_: Any, **__: Any) -> Iterable[Work]:
-    steps = x.numel() // x.shape[-1]  # one example
+    steps = math.prod(x.shape[:-1])  # one example
     for weight in weights:
         if weight.dim() == 2:
             yield Work(steps, weight)

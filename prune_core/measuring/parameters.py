@@ -71,7 +71,7 @@ def layer_table(model: nn.Module, masks: Masks | None = None) -> pd.DataFrame:
             rows.append((name, info[name].kind, "×".join(map(str, parameter.shape)), parameter.numel(), int(left)))
     table = pd.DataFrame(rows, columns=["layer", "kind", "shape", "weights", "kept"])
     table = table.astype({"weights": "int64", "kept": "int64"})
-    table["sparsity"] = 1 - table["kept"] / table["weights"]
+    table["sparsity"] = (1 - table["kept"] / table["weights"]).where(table["weights"] > 0, 0.0)
     table["share_of_all"] = table["weights"] / max(total, 1)
     table["share_of_kept"] = table["kept"] / max(int(table["kept"].sum()), 1)
     return table

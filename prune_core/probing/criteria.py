@@ -205,7 +205,7 @@ def curve_sentence(table: pd.DataFrame, at: float | None = None) -> str:
 def _selector(
     look: Evidence, scores: Mapping[str, Tensor], scope: Scope, keep: Masks, groups: Groups | None
 ) -> partial[Masks]:
-    curves = scan_curves(look, scores) if scope == "sensitivity" else None
+    curves = scan_curves(look, scores, groups) if scope == "sensitivity" else None
     return partial(_select, scores, scope, keep, groups, curves)
 
 

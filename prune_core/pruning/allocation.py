@@ -52,15 +52,22 @@ def allocate_groups(
     gone: Mapping[str, int],
     scope: ByLayer | Literal["global"],
     ratios: Mapping[str, float] | None = None,
+    curves: Mapping[str, LossCurve] | None = None,
 ) -> list[tuple[tuple[str, ...], float]]:
     """Names of weights that are compared with each other, and how many more of them go, where groups go as wholes.
 
-    ``together`` are names whose groups are the same. Shares are not rounded, as a number of groups is what will be: of
-    25 filters at half, 12 or 13 are equally near.
+    ``together`` are names whose groups are the same; they have one curve in ``curves``, by the first of their names.
+    Shares are not rounded, as a number of groups is what will be: of 25 filters at half, 12 or 13 are equally near.
     """
     sizes = {name: math.prod(shape) for name, shape in shapes.items()}
     if scope == "global":
         return [(tuple(sizes), max(sparsity * sum(sizes.values()) - sum(gone.values()), 0.0))]
+    if scope == "sensitivity":
+        units = {names[0]: names for names in together}
+        gone_by_unit = {first: sum(gone[n] for n in names) for first, names in units.items()}
+        whole = {first: (sum(sizes[n] for n in names),) for first, names in units.items()}
+        by_unit = allocate(whole, sparsity, gone_by_unit, scope, curves=curves)
+        return [(names, float(by_unit[first] - gone_by_unit[first])) for first, names in units.items()]
     if scope == "layer":
         wanted = {name: (ratios or {}).get(name, sparsity) * n for name, n in sizes.items()}
     else:

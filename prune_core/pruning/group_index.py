@@ -14,6 +14,7 @@ from prune_core.pruning.granularity import Groups
 from prune_core.pruning.granularity.groups import pick
 from prune_core.pruning.index import Histogram, histogram_of
 from prune_core.pruning.masks import Scope, check_sparsity, comparable
+from prune_core.pruning.tolerance import LossCurve
 
 MOST = 1 - 1e-9  # at which all goes that may
 
@@ -36,12 +37,18 @@ class GroupIndex:
     """The scores of a model's groups: any sparsity is answered by choosing among groups, no mask is made.
 
     ``scores`` has the score of its group for every weight. What it says is exactly what ``make_masks`` does with
-    ``groups``. Thresholds are scores of groups.
+    ``groups``. Thresholds are scores of groups. ``curves`` are for the scope "sensitivity" and may be set later.
     """
 
     def __init__(
-        self, weights: Mapping[str, Tensor], scores: Mapping[str, Tensor], keep: Mapping[str, Tensor], groups: Groups
+        self,
+        weights: Mapping[str, Tensor],
+        scores: Mapping[str, Tensor],
+        keep: Mapping[str, Tensor],
+        groups: Groups,
+        curves: Mapping[str, LossCurve] | None = None,
     ) -> None:
+        self.curves = curves
         self.shapes = {name: tuple(w.shape) for name, w in weights.items()}
         self.sizes = {name: w.numel() for name, w in weights.items()}
         self.total = sum(self.sizes.values())
@@ -101,7 +108,7 @@ class GroupIndex:
         check_sparsity(sparsity)
         by_names = {rows.names: rows for rows in self._rows}
         stay: dict[tuple[str, ...], Tensor] = {}
-        for names, remove in allocate_groups(by_names, self.shapes, sparsity, self._gone, scope):
+        for names, remove in allocate_groups(by_names, self.shapes, sparsity, self._gone, scope, curves=self.curves):
             looked = [rows for rows in self._rows if rows.names[0] in names]
             found = pick(torch.cat([r.score for r in looked]), torch.cat([r.weights for r in looked]), remove)
             stay |= zip([r.names for r in looked], torch.split(found, [len(r.score) for r in looked]), strict=True)

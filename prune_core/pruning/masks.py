@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
 import numpy as np
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from prune_core.errors import ConfigError, UnknownNameError
 from prune_core.pruning.allocation import allocate, allocate_groups
-from prune_core.pruning.granularity import Groups
+from prune_core.pruning.granularity import Groups, Unit
 from prune_core.pruning.granularity.groups import pick
 from prune_core.pruning.scores import AbsoluteValues
 from prune_core.pruning.select import NAN, Part, keep_highest
@@ -38,7 +38,7 @@ def make_masks(
     first in the model goes first, so the realised sparsity never depends on ties. ``keep`` holds masks of earlier
     removals: what is False there stays removed and counts, so masks only ever shrink; where more is gone already than
     asked for, nothing changes. ``ratios`` names layers that lose another share than ``sparsity`` ("layer" only),
-    ``curves`` is what ``scan_curves`` measured ("sensitivity" only, which needs it).
+    ``curves`` is what ``scan_curves`` measured ("sensitivity" only, which needs it), of the same ``groups``.
 
     With ``groups`` whose weights go together, every weight has its group's score, and as many groups go as come nearest
     to those counts, of two that are equally near the even number. Where of every group only some may go, they are the
@@ -62,7 +62,9 @@ def make_masks(
     shapes = {name: tuple(s.shape) for name, s in raw.items()}
     if groups is not None and groups.at_most is None:
         together = [unit.names for unit in groups.of(raw)]
-        return _select_groups(groups, scores, kept, allocate_groups(together, shapes, sparsity, gone, scope, ratios))
+        return _select_groups(
+            groups, scores, kept, allocate_groups(together, shapes, sparsity, gone, scope, ratios, curves)
+        )
     if scope == "global":
         total = round(sparsity * sum(s.numel() for s in raw.values()))
         wanted = [(tuple(raw), total - sum(gone.values()))]
@@ -153,14 +155,20 @@ def _select_groups(
     for names, remove in wanted:
         units = groups.of(dict.fromkeys(names))
         left = [unit.left({n: scores[n] for n in unit.names}, keep).sum(1) for unit in units]
-        # every weight has its group's score, so that any column says it
-        score = [comparable(unit.parts[0].table(scores[unit.names[0]])[:, 0]) for unit in units]
-        stay = torch.split(pick(torch.cat(score), torch.cat(left), remove), [len(s) for s in score])
-        for unit, rows in zip(units, stay, strict=True):
-            for part in unit.parts:
-                mask = part.spread(rows[:, None])
-                masks[part.name] = mask & keep[part.name] if part.name in keep else mask
+        for unit, stay in zip(units, stay_in_units(units, scores, left, remove), strict=True):
+            masks |= unit.masks(stay, keep)
     return {name: masks[name] for name in scores}
+
+
+def stay_in_units(
+    units: Sequence[Unit], scores: Mapping[str, Tensor], left: Sequence[Tensor], remove: float
+) -> tuple[Tensor, ...]:
+    """Which groups of each unit stay where about ``remove`` weights go from all together; ``left`` are in the groups.
+
+    Every weight has its group's score.
+    """
+    score = [comparable(unit.parts[0].table(scores[unit.names[0]])[:, 0]) for unit in units]  # any column says it
+    return torch.split(pick(torch.cat(score), torch.cat(list(left)), remove), [len(s) for s in score])
 
 
 def _select_on_device(scores: Masks, keep: Masks, remove: int, absolute: bool) -> Masks:

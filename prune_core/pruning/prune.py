@@ -8,7 +8,7 @@ from functools import partial
 from torch import Tensor, nn
 
 from prune_core.errors import ConfigError, UnknownNameError
-from prune_core.pruning.choose import choose_masks
+from prune_core.pruning.choose import choose_masks, score
 from prune_core.pruning.criteria import Criterion, Magnitude
 from prune_core.pruning.evidence import Batch, Drawing, Evidence, batches_of
 from prune_core.pruning.granularity import Granularity, Groups, Weights
@@ -76,7 +76,7 @@ def prune_(
         if batch is None:
             raise ConfigError("Scope 'sensitivity' measures the loss on data: give batch=(inputs, class indices).")
         at = look(masks or {})
-        curves = scan_curves(at, criterion.score(at))
+        curves = scan_curves(at, score(criterion, at, groups), groups)
         draw.manual_seed(draw.initial_seed())  # what is scored next is what was scanned
     made = choose_masks(criterion, sparsity, partial(_select, scope, curves, groups), look, masks, groups)
     apply_masks_(weights, made)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -13,7 +14,8 @@ from torch.nn import functional as F
 from prune_core.errors import ConfigError
 from prune_core.pruning.criteria import Criterion
 from prune_core.pruning.evidence import Batch, Evidence
-from prune_core.pruning.masks import Masks, apply_masks_, count_kept, make_masks
+from prune_core.pruning.granularity import Groups, Unit
+from prune_core.pruning.masks import Masks, apply_masks_, count_kept, make_masks, stay_in_units
 from prune_core.pruning.quiet import normalised, quiet
 from prune_core.pruning.tolerance import LossCurve
 
@@ -29,8 +31,40 @@ class Loss(NamedTuple):
     loss: float
 
 
-def losses(at: Evidence, scores: Mapping[str, Tensor]) -> Iterator[Loss]:
-    """Measure the model as it is, then every layer of ``scores`` alone at each of SHARES, one at a time.
+@dataclass(frozen=True)
+class Scanned:
+    """What is scanned at once: a layer of ``size`` weights, or layers that lose the same groups, by the first's name.
+
+    ``gone`` of its weights were removed earlier. ``nearest(share)`` says how many are then to be gone, as exactly as
+    its groups allow, and ``lowest(k)`` makes the masks that leave out so many.
+    """
+
+    name: str
+    size: int
+    gone: int
+    nearest: Callable[[float], int]
+    lowest: Callable[[int], Masks]
+
+    @property
+    def counts(self) -> list[int]:
+        """What is measured for a curve: only what is more than gone already."""
+        return [k for k in sorted({self.nearest(share) for share in SHARES}) if k > self.gone]
+
+
+def scanned(
+    weights: Mapping[str, Tensor],
+    scores: Mapping[str, Tensor],
+    keep: Mapping[str, Tensor],
+    groups: Groups | None = None,
+) -> list[Scanned]:
+    """What ``losses`` measures: each of SHARES or, of ``groups`` that go as wholes, the number that comes nearest."""
+    if groups is not None:
+        return [_unit(unit, scores, keep) for unit in groups.of(weights)]
+    return [_layer(name, w.numel(), scores, keep) for name, w in weights.items()]
+
+
+def losses(at: Evidence, layers: Iterable[Scanned]) -> Iterator[Loss]:
+    """Measure the model as it is, then each of ``layers`` alone at its counts, one at a time.
 
     Removed are the lowest scores of the layer, what ``at.masks`` removed earlier first; the others stay as they are.
     Normalisation takes each batch's own statistics, which fit the pruned layer, and nothing is dropped by chance.
@@ -45,29 +79,15 @@ def losses(at: Evidence, scores: Mapping[str, Tensor]) -> Iterator[Loss]:
             "that diverged."
         )
     yield Loss("", 0, before)
-    for name, removed in points(weights, at.masks):
-        mask = lowest(name, scores[name], removed, at.masks)
-        yield Loss(name, removed, _with(mask, weights, at.model, batches))
+    for layer in layers:
+        for removed in layer.counts:
+            yield Loss(layer.name, removed, _with(layer.lowest(removed), weights, at.model, batches))
 
 
-def points(weights: Mapping[str, Tensor], keep: Mapping[str, Tensor]) -> list[tuple[str, int]]:
-    """The layers and counts that ``losses`` measures: only what is more than gone already."""
-    found = []
-    for name, w in weights.items():
-        n, gone = w.numel(), gone_from(name, keep)
-        found += [(name, k) for k in sorted({round(share * n) for share in SHARES}) if k > gone]
-    return found
-
-
-def loss_curves(
-    weights: Mapping[str, Tensor], keep: Mapping[str, Tensor], seen: Iterable[Loss]
-) -> dict[str, LossCurve]:
-    """The curves of all ``weights`` from what ``losses`` yielded."""
+def loss_curves(layers: Iterable[Scanned], seen: Iterable[Loss]) -> dict[str, LossCurve]:
+    """The curves of all ``layers`` from what ``losses`` yielded."""
     before, *rest = seen
-    found: dict[str, dict[int, float]] = {name: {} for name in weights}
-    for name in weights:
-        if gone := gone_from(name, keep):
-            found[name][gone] = before.loss
+    found = {layer.name: {layer.gone: before.loss} if layer.gone else {} for layer in layers}
     for one in rest:
         found[one.layer][one.removed] = one.loss
     return {name: LossCurve.measured(at, before.loss) for name, at in found.items()}
@@ -82,9 +102,10 @@ def check_scan(criterion: Criterion) -> None:
         )
 
 
-def scan_curves(at: Evidence, scores: Mapping[str, Tensor]) -> dict[str, LossCurve]:
-    """``losses`` to the end, as curves."""
-    return loss_curves(at.weights, at.masks, losses(at, scores))
+def scan_curves(at: Evidence, scores: Mapping[str, Tensor], groups: Groups | None = None) -> dict[str, LossCurve]:
+    """``losses`` to the end, as curves; where weights of ``groups`` go together, by the first name of each unit."""
+    layers = scanned(at.weights, scores, at.masks, groups)
+    return loss_curves(layers, losses(at, layers))
 
 
 def lowest(name: str, scores: Tensor, removed: int, keep: Mapping[str, Tensor]) -> Masks:
@@ -98,6 +119,36 @@ def lowest(name: str, scores: Tensor, removed: int, keep: Mapping[str, Tensor]) 
 def gone_from(name: str, keep: Mapping[str, Tensor]) -> int:
     """Weights of a layer that were removed earlier."""
     return keep[name].numel() - count_kept(keep[name]) if name in keep else 0
+
+
+def _layer(name: str, size: int, scores: Mapping[str, Tensor], keep: Mapping[str, Tensor]) -> Scanned:
+    """One layer, whose weights go one by one."""
+    gone = gone_from(name, keep)
+    return Scanned(
+        name,
+        size,
+        gone,
+        lambda share: max(round(share * size), gone),
+        lambda removed: lowest(name, scores[name], removed, keep),  # some scores are made when they are asked for
+    )
+
+
+def _unit(unit: Unit, scores: Mapping[str, Tensor], keep: Mapping[str, Tensor]) -> Scanned:
+    """One unit, whose groups go as wholes."""
+    left = unit.left(scores, keep).sum(1)
+    size = sum(scores[name].numel() for name in unit.names)
+    gone = size - int(left.sum())
+
+    def stay(removed: float) -> Tensor:
+        return stay_in_units([unit], scores, [left], max(removed - gone, 0.0))[0]
+
+    return Scanned(
+        unit.names[0],
+        size,
+        gone,
+        lambda share: size - int(left[stay(share * size)].sum()),
+        lambda removed: unit.masks(stay(removed), keep),
+    )
 
 
 def _with(mask: Masks, weights: Mapping[str, Tensor], model: nn.Module, batches: list[Batch]) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prune_core.errors import ConfigError
 from prune_core.pruning.criteria import Criterion
-from prune_core.pruning.granularity import Granularity, Weights
+from prune_core.pruning.granularity import Granularity
 from prune_core.pruning.masks import Scope
 
 
@@ -15,11 +15,6 @@ def check_together(criterion: Criterion, scope: Scope, granularity: Granularity)
         raise ConfigError(
             f"Pruning.scope must be 'global' or 'layer' with {grain}, which gives every layer the same limit; got "
             f"{scope!r}."
-        )
-    if scope == "sensitivity" and not isinstance(granularity, Weights):
-        raise ConfigError(
-            f"Pruning.scope must not be 'sensitivity' with {grain}, because its scan removes single weights; "
-            f"got {scope!r}."
         )
     if granularity.whole_outputs and criterion.within_outputs:
         raise ConfigError(

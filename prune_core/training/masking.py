@@ -14,7 +14,7 @@ from prune_core.data import Dataset
 from prune_core.events import WEIGHT_BINS, MaskEvent
 from prune_core.experiment import Experiment
 from prune_core.pruning import Masks, Pruning, apply_masks_, make_masks, prunable
-from prune_core.pruning.choose import choose_masks
+from prune_core.pruning.choose import choose_masks, score
 from prune_core.pruning.evidence import Evidence
 from prune_core.pruning.masks import count_kept
 from prune_core.pruning.regrowth import Exchange, exchange
@@ -100,7 +100,7 @@ class RunMasks:
         look = partial(self._look, weights, step)
         if self.pruning.scope == "sensitivity" and self._curves is None:
             at = look(self.masks)
-            self._curves = scan_curves(at, self.pruning.criterion.score(at))
+            self._curves = scan_curves(at, score(self.pruning.criterion, at, self.groups), self.groups)
         masks = choose_masks(self.pruning.criterion, target, self._select, look, self.masks, self.groups)
         if all(count_kept(mask) == self.kept.get(name, mask.numel()) for name, mask in masks.items()):
             return None  # one group more would be further away than none

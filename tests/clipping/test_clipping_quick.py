@@ -105,7 +105,7 @@ def test_what_the_loops_do_not_take_goes_torchs_way():
 def test_a_folder_that_cannot_be_written_to_is_no_obstacle(monkeypatch):
     from numba.core import caching
 
-    from prune_core.clipping.kernels import compiled
+    from prune_core.compiling import compiled
 
     def double(x):
         return x + x

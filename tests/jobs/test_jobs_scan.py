@@ -17,14 +17,16 @@ from prune_core.seeding import generator
 DATA, MODEL = pc.Digits(), pc.SmallCNN()
 
 
-def test_the_workers_find_what_one_process_finds(lab):
-    scan = lab.sensitivity(MODEL, data=DATA, sparsities=(0.9, 0.5), examples=100)
+@pytest.mark.parametrize(("granularity", "cells"), [(pc.Weights(), 8), (pc.Filters(), 4)], ids=["weights", "filters"])
+def test_the_workers_find_what_one_process_finds(lab, granularity, cells):
+    scan = lab.sensitivity(MODEL, data=DATA, sparsities=(0.9, 0.5), examples=100, granularity=granularity)
     seen = [(c.layer, c.sparsity) for c in scan]
     found = scan.result()
-    assert scan.done and not scan.cancelled and len(seen) == scan.total == len(set(seen)) == 8
+    assert scan.done and not scan.cancelled and len(seen) == scan.total == len(set(seen)) == cells
     here = pc.sensitivity_scan(
-        MODEL.build(DATA.info.shape, DATA.info.classes, 0).eval(), DATA, (0.5, 0.9), examples=100
-    )
+        MODEL.build(DATA.info.shape, DATA.info.classes, 0).eval(), DATA, (0.5, 0.9), examples=100,
+        granularity=granularity,
+    )  # fmt: skip
     assert found == here, "cells in the order of the layers, however they came"
     # what is known is not measured again
     again = lab.sensitivity(scan.request, known=found.cells)
@@ -111,6 +113,21 @@ def test_a_preview_scans_once_in_slices_and_is_what_prune_does(lab):
     assert (time.perf_counter() - began) / 3 < 0.05, "once scanned, a slider's answer is looked up"
     by_threshold = preview("", request.replace(sparsity=None, threshold=here.threshold))
     assert all(abs(a.kept - b.kept) <= 2 for a, b in zip(by_threshold.layers, here.layers, strict=True))
+
+
+def test_a_preview_scans_groups_where_groups_go():
+    request = PreviewRequest(
+        model=MODEL, data=DATA, scope="sensitivity", granularity=pc.Neurons(), sparsity=0.6, accuracy=False
+    )
+    found = preview("", request)
+    model = MODEL.build(DATA.info.shape, DATA.info.classes, 0)
+    batch = next(DATA.load().drawn(512, generator(0, "scoring", 0), 512))
+    masks = pc.prune_(model, 0.6, scope="sensitivity", batch=batch, granularity=pc.Neurons())
+    # the batches are cut otherwise, which moves a loss in its last digits, and a count by one group at most
+    assert all(abs(v.kept - int(masks[v.name].sum())) <= v.shape[1] for v in found.layers)
+    assert {v.kept % v.shape[1] for v in found.layers} == {0}, "whole neurons"
+    single = preview("", request.replace(granularity=pc.Weights()))
+    assert any(v.kept % v.shape[1] for v in single.layers), "and the other scan is another"
 
 
 def test_a_preview_without_data_says_why():

@@ -34,6 +34,30 @@ def test_worked_by_hand(model, shape, expected):
     assert (count.dense, count.effective) == (expected, expected)
 
 
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+def test_layers_without_inputs_or_outputs_cost_nothing():
+    assert macs(nn.Linear(0, 3), (5, 0)).dense == 0, "nothing goes in, the bias comes out"
+    count = macs(nn.Sequential(nn.Linear(4, 0), nn.Linear(0, 3), nn.Linear(3, 2)), (5, 4))
+    assert [(layer.layer, layer.dense, layer.effective) for layer in count.layers] == [
+        ("0", 0, 0),
+        ("1", 0, 0),
+        ("2", 30, 30),
+    ]
+    q = torch.zeros(1, 5, 0)
+    assert macs(_Attends(q), (1,)).dense == 0
+
+
+class _Attends(nn.Module):
+    """Attention over ``q`` with itself, whatever comes in."""
+
+    def __init__(self, q: torch.Tensor) -> None:
+        super().__init__()
+        self.q = q
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.scaled_dot_product_attention(self.q, self.q, self.q)
+
+
 class Attention(nn.Module):
     def __init__(self, **options):
         super().__init__()

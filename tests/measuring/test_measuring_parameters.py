@@ -81,6 +81,12 @@ def test_an_emptied_layer_is_shown_as_such():
     assert table["kept"].to_list() == [0, 6] and table["sparsity"].to_list() == [1.0, 0.0]
 
 
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+def test_a_layer_without_weights_lost_none():
+    table = layer_table(nn.Sequential(nn.Linear(4, 0), nn.Linear(2, 3)))
+    assert table["sparsity"].tolist() == [0.0, 0.0] and table["weights"].tolist() == [0, 6]
+
+
 def test_what_is_prunable_agrees_with_pruning():
     pruning = pytest.importorskip("prune_core.pruning")
     for entry in ModelSource.registry:

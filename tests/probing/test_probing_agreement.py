@@ -113,9 +113,11 @@ def test_the_comparison_is_what_pruning_and_evaluating_gives_and_leaves_the_mode
     assert found.sentence == again.sentence and "No more in common than two random masks" in found.sentence
 
 
-@pytest.mark.parametrize("scope", ["layer", "sensitivity"])
-def test_scopes_and_groups_go_too(scope):
-    more = {"granularity": pc.Neurons()} if scope == "layer" else {}
+@pytest.mark.parametrize(
+    ("scope", "more"),
+    [("layer", {"granularity": pc.Neurons()}), ("sensitivity", {}), ("sensitivity", {"granularity": pc.Blocks()})],
+)
+def test_scopes_and_groups_go_too(scope, more):
     found = pc.compare_criteria(
         fresh(), DATA, [pc.Magnitude(), pc.Random()], (0.5,), at=0.5, scope=scope, examples=50, **more
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import get_args
 
 import pytest
 import torch
@@ -16,8 +17,10 @@ from prune_core.pruning import (
     Granularity,
     GroupIndex,
     L2Norm,
+    LossCurve,
     Magnitude,
     Random,
+    Scope,
     Taylor,
     WeightIndex,
     make_masks,
@@ -185,16 +188,20 @@ def test_going_on_never_brings_a_weight_back_even_after_single_weights_have_gone
     assert sparsity_of(second) >= sparsity_of(first) > 0.19
 
 
-@pytest.mark.parametrize("scope", ["global", "layer", "erk"])
+@pytest.mark.parametrize("scope", get_args(Scope))
 @pytest.mark.parametrize("cls", WHOLE, ids=lambda c: c.kind)
 def test_the_index_says_what_the_masks_do(cls, scope):
     model = Mixed()
     groups, weights = cut(cls(), model)
     keep = {next(iter(weights)): torch.rand(next(iter(weights.values())).shape) > 0.1}
     scores = groups.scores({n: w.abs() for n, w in weights.items()}, keep, Magnitude().of_groups)
-    index = GroupIndex(weights, scores, keep, groups)
+    curves = {}
+    for i, unit in enumerate(groups.units):
+        size = sum(weights[name].numel() for name in unit.names)
+        curves[unit.names[0]] = LossCurve((0, size // 2, size), (0.0, 0.1 * i, 1.0 + i % 2))
+    index = GroupIndex(weights, scores, keep, groups, curves)
     for sparsity in (0.0, 0.05, 0.31, 0.5, 0.77, 0.99):
-        masks = make_masks(scores, sparsity, scope, keep=keep, groups=groups)
+        masks = make_masks(scores, sparsity, scope, keep=keep, groups=groups, curves=curves)
         removed = index.removed_at(sparsity, scope)
         assert {n: int((~m).sum()) for n, m in masks.items()} == {n: removed[n] for n in masks}
     if scope == "global":

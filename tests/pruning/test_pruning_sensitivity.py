@@ -182,6 +182,66 @@ def weights_score(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {n: w.abs() for n, w in weights.items()}
 
 
+# --- groups -----------------------------------------------------------------------------------------------------------
+WHOLE = [
+    (pc.Blocks(rows=3, columns=2), pc.SmallCNN()), (pc.Filters(), pc.SmallCNN()), (pc.Channels(), pc.SmallCNN()),
+    (pc.Neurons(), pc.MLP()), (pc.Heads(), pc.TinyViT(dim=8, depth=2, heads=2)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("granularity", "source"), WHOLE, ids=lambda p: p.kind)
+def test_whole_groups_go_where_they_cost_least_and_the_total_is_within_half_a_group_of_each_layer(granularity, source):
+    def fresh() -> nn.Module:
+        return source.build((1, 8, 8), 10, 0)
+
+    groups = granularity.groups(fresh(), dict(prunable(fresh())))
+    before = {n: torch.ones_like(w, dtype=torch.bool) for n, w in prunable(fresh()).items() if n in groups.names}
+    total = sum(m.numel() for m in before.values())
+    for masks, sparsity in ((None, 0.4), (before, 0.7)):
+        model = fresh()
+        made = pc.prune_(model, sparsity, scope="sensitivity", batch=batch(), granularity=granularity, masks=masks)
+        again = pc.prune_(fresh(), sparsity, scope="sensitivity", batch=batch(), granularity=granularity, masks=masks)
+        assert all(torch.equal(made[n], again[n]) for n in made)
+        slack = 0.0
+        for unit in groups.units:
+            kept, size = unit.left(before, made).sum(1), unit.left(before, {}).sum(1)
+            assert bool(((kept == 0) | (kept == size)).all()), "a group goes as a whole"
+            slack += int(size.max()) / 2 + 1
+        assert abs(sum(int((~m).sum()) for m in made.values()) - sparsity * total) <= slack
+        assert not any((made[n] & ~before[n]).any() for n in made), "what was gone stays gone"
+        before = made
+
+
+def test_the_curve_of_filters_is_of_filters_and_begins_where_some_are_gone():
+    model, (x, y) = network(), batch()
+    weights = {n: w.detach() for n, w in prunable(model).items()}
+    groups = pc.Filters().groups(model, weights)
+    (name,) = groups.names
+    keep = {name: torch.ones_like(weights[name], dtype=torch.bool)}
+    keep[name][0], keep[name][1, 0, 0, 0] = False, False  # a filter, and a weight of another
+    pc.apply_masks_(weights, keep)
+    at = Evidence({name: weights[name]}, model=model, batches=one_batch(x, y), masks=keep)
+    scores = groups.scores({name: weights[name].square()}, keep, pc.Magnitude().of_groups)
+    curve = scan_curves(at, scores, groups)[name]
+    # of 36 weights 10 are gone; then go the filters that are left, the smallest first
+    order = [i for i in scores[name][:, 0, 0, 0].argsort().tolist() if i != 0]
+    cuts = [10]
+    for i in order:
+        cuts.append(cuts[-1] + (8 if i == 1 else 9))
+    assert curve.removed == (0, *cuts) and cuts[-1] == 36
+
+    def loss(gone: list[int]) -> float:
+        copy = network().eval()
+        copy.load_state_dict(model.state_dict())
+        copy[1].train()
+        copy[0].weight.data[gone] = 0
+        with torch.no_grad():
+            return float(F.cross_entropy(copy(x), y))
+
+    rises = [loss(order[:k]) - loss([]) for k in range(4)]
+    assert curve.rise[1:] == pytest.approx([max(0.0, *rises[: k + 1]) for k in range(4)], abs=1e-6)
+
+
 # --- runs -------------------------------------------------------------------------------------------------------------
 def experiment(schedule: pc.Schedule, **prune: object) -> pc.Experiment:
     pruning = pc.Pruning(scope="sensitivity", schedule=schedule, **prune)
@@ -231,3 +291,19 @@ def test_what_cannot_be_is_said_when_it_is_built(tmp_path):
     prune = pc.Pruning(scope="sensitivity", schedule=pc.OneShot(final=0.9, at=0))
     result = pc.run(dense.replace(prune=prune, start=start))
     assert result.sparsity == pytest.approx(0.9, abs=1e-3)
+
+
+def test_a_run_by_groups_goes_on_bitwise_and_patterns_are_refused(tmp_path):
+    exp = experiment(pc.Cubic(final=0.6, start=2, stop=10), granularity=pc.Neurons())
+    whole = pc.run(exp)
+    control = pc.Control()
+    for event in pc.stream(exp, control, checkpoint=tmp_path / "run.pt"):
+        if isinstance(event, pc.StepEvent) and event.step == 5:
+            control.stop()
+    rest = pc.run(exp, checkpoint=tmp_path / "run.pt")
+    assert rest.history["loss"].tolist() == whole.history["loss"].tolist()
+    assert all(torch.equal(rest.masks[n], m) for n, m in whole.masks.items())
+    for mask in whole.masks.values():
+        assert {int(row.sum()) for row in mask} <= {0, mask.shape[1]}
+    with pytest.raises(pc.ConfigError, match=r"Pruning.scope must be 'global' or 'layer' with NofM"):
+        experiment(pc.OneShot(final=0.5, at=3), granularity=pc.NofM())

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 import prune_core as pc
-from prune_core.pruning import prunable
+from prune_core.pruning import Evidence, apply_masks_, make_masks, prunable, score
 from prune_core.training.recalibrate import recalibrate_
+from prune_core.training.sensitivity import drawn
 
 DATA = pc.Digits()
 
@@ -54,6 +55,30 @@ def test_every_cell_is_what_pruning_that_layer_by_hand_gives(recalibrate):
     assert ((table["low"] < table["accuracy"]) & (table["accuracy"] < table["high"])).all()
 
 
+@pytest.mark.parametrize("granularity", [pc.Filters(), pc.Blocks(rows=5, columns=2)], ids=lambda g: g.kind)
+def test_groups_go_as_wholes_as_pruning_that_layer_by_hand_does(granularity):
+    model = network()
+    before = state(model)
+    found = pc.sensitivity_scan(
+        model, DATA, (0.3, 0.9), recalibrate=False, examples=200, granularity=granularity, criterion=pc.Taylor()
+    )
+    assert all(torch.equal(v, before[n]) for n, v in model.state_dict().items()), "bitwise what it was"
+    groups = granularity.groups(model, dict(prunable(model)))
+    assert [c.layer for c in found.cells] == [n for n in groups.names for _ in range(2)]
+    for cell in found.cells:
+        by_hand = network()
+        at = Evidence(
+            {n: w.detach() for n, w in prunable(by_hand).items() if n in groups.names},
+            model=by_hand, batches=lambda n: drawn(DATA.load(), 0, n), generator=torch.Generator(),
+        )  # fmt: skip
+        scores = score(pc.Taylor(), at, groups)
+        masks = make_masks(scores, 0.0, "layer", groups=groups, ratios={cell.layer: cell.sparsity})
+        apply_masks_(at.weights, masks)
+        assert cell.removed == int((~masks[cell.layer]).sum()) and cell.measured == pc.evaluate(
+            by_hand, DATA.load(), 200
+        )
+
+
 def test_it_can_be_left_between_two_cells():
     model = network()
     before = state(model)
@@ -79,6 +104,10 @@ def test_what_a_run_removed_stays_removed():
         ({"layers": ["fc"]}, "no prunable layer named 'fc'"),
         ({"criterion": pc.SynFlow()}, "SynFlow removes in rounds"),
         ({"criterion": pc.Movement()}, "use it in an Experiment"),
+        ({"granularity": pc.NofM()}, "needs groups that go as wholes.* got NofM"),
+        ({"granularity": pc.Heads()}, "Heads finds nothing to remove"),
+        ({"granularity": pc.Filters(), "layers": ["4.weight"]}, "no prunable layer named '4.weight'"),
+        ({"granularity": pc.Filters(), "criterion": pc.Wanda()}, "must not remove whole outputs with Wanda"),
     ],
 )
 def test_what_cannot_be_scanned_is_said_at_once(wrong, sentence):

@@ -140,6 +140,9 @@ def test_a_budget_that_means_nothing_is_left(prune_page: Open) -> None:
     assert url(page)["budget"] == "nolayer:0.5,0.weight:0.125", "what could be a layer of another model stays"
 
 
-def test_a_budget_is_of_single_weights(prune_page: Open) -> None:
-    page = prune_page(run=DENSE, show="layers", granularity="filters")
+def test_a_budget_is_of_single_weights_and_a_scan_of_the_groups_chosen(prune_page: Open, bench: Bench) -> None:
+    page = prune_page(run=DENSE, show="layers", granularity="filters", scope="sensitivity")
     assert not errors(page) and not shares(page) and "of single weights" in said(page)
+    assert page.session_state["prune/scope"] == "sensitivity", "nothing against it"
+    page.button(key="prune/sensitivity/start").click().run()
+    assert bench.scans[0].request.granularity == pc.Filters()

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from prune_core.pruning import quick
 from prune_core.pruning.criteria.base import Criterion
 from prune_core.pruning.evidence import Evidence
 from prune_core.registry import register
@@ -23,9 +24,13 @@ class Random(Criterion):
 
     def score(self, at: Evidence) -> Mapping[str, Tensor]:
         draw = at.generator
+        many = sum(w.numel() for w in at.weights.values()) >= quick.WORTH
         # drawn where the generator lives, the CPU as a rule: the same masks whatever device the weights are on
         return {
-            name: torch.rand(w.shape, generator=draw, device=draw.device).to(w.device) for name, w in at.weights.items()
+            name: (
+                quick.uniform(w.shape, draw) if many else torch.rand(w.shape, generator=draw, device=draw.device)
+            ).to(w.device)
+            for name, w in at.weights.items()
         }
 
     def of_groups(self, contributions: Tensor, there: Tensor) -> Tensor:

@@ -87,6 +87,11 @@ class Unit:
             tables.append(part.table(mask).sum(1))
         return torch.stack(tables, 1)
 
+    def masks(self, stay: Tensor, keep: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The masks of its tensors where the groups (groups,) ``stay``; what ``keep`` removed stays removed."""
+        found = {part.name: part.spread(stay[:, None]) for part in self.parts}
+        return {name: mask & keep[name] if name in keep else mask for name, mask in found.items()}
+
 
 @dataclass(frozen=True)
 class Groups:
