@@ -109,13 +109,16 @@ def _pruning(run: LiveRun, layer: str, lane: bool) -> list[Formula]:
         return [Formula("pruning", _head(what, criterion), bare, ())]
     step = int(last["step"])
     threshold, where = _threshold(prune, snapshot.layers, layer)
-    if threshold is not None and snapshot.step != step:  # steps have their sparsity, thresholds come with snapshots
+    newest = snapshot.step == step
+    if threshold is not None and not newest:  # every step has its sparsity, thresholds come with snapshots
         where += f"{', ' if where else ''}step {snapshot.step}"
     # of larger networks a snapshot shows not all
     total = sum(x.numel for x in snapshot.layers) if len(snapshot.layers) < MAX_LAYERS else 0
-    now = PruneNumbers(total - round(last["sparsity"] * total), total, threshold, where, sizes=True)
+    # a snapshot has what the step's pruning left, the step itself what it was made with
+    kept = sum(x.kept for x in snapshot.layers) if newest else total - round(last["sparsity"] * total)
+    now = PruneNumbers(kept if total else 0, total, threshold, where, sizes=True)
     schedule = prune.schedule.with_final(in_force(run, step)["sparsity"])
-    filled = (criterion.filled(now) or schedule.filled(step)) + now.measured
+    filled = (criterion.filled(now) or schedule.filled(step if newest else step - 1)) + now.measured
     return [Formula("pruning", _head(what, criterion, f"step {count(step)}"), bare, filled)]
 
 

@@ -55,4 +55,4 @@ class ValueClip(ClipStrategy):
             return pieces
         largest = float(now.entries[np.argmax(np.abs(now.entries))])
         left = math.copysign(min(abs(largest), self.threshold), largest)
-        return (*pieces, rf"\text{{largest: }} {tex(largest)} \to {tex(left)}")
+        return (*pieces, rf"\text{{largest: }} {{{tex(largest)}}} \to {{{tex(left)}}}")

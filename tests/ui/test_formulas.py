@@ -70,7 +70,11 @@ def test_before_the_first_removal_the_schedule_stands_there(lanes: dict[str, Liv
     bare = [replace(x, threshold=None) for x in run.snapshot.layers]
     early = replace(run, snapshot=replace(run.snapshot, layers=tuple(bare)), history=run.history.iloc[:100], _made={})
     (found,) = formulas.pruning(early)
-    assert found.filled[0] == r"s_{100} = 0.0\,\%" and found.filled[1].endswith(r"= 0.0\,\%")
+    assert found.filled[0] == r"s_{99} = 0.0\,\%" and found.filled[1].endswith(r"= 0.0\,\%")
+    later = replace(early, history=run.history.iloc[:200], _made={})
+    (found,) = formulas.pruning(later)
+    sparsity = float(run.history["sparsity"].iloc[199])  # what step 200 was made with is what was wanted after 199
+    assert found.filled[1].endswith(f"= {share(sparsity)}") and found.filled[2].endswith(f"= {share(sparsity)}")
 
 
 def test_before_a_run_the_formulas_stand_without_numbers() -> None:
