@@ -15,7 +15,7 @@ from prune_ui import clipping_charts as charts
 from prune_ui import clipping_gradient as gradients
 from prune_ui import clipping_state as state
 from prune_ui import clipping_words as words
-from prune_ui import take_away
+from prune_ui import formulas, take_away
 from prune_ui.clipping_state import Source
 from prune_ui.fields import field_help, log_options, number_label
 from prune_ui.options import not_offered
@@ -171,8 +171,7 @@ def _curves(reply: GradientReply, at: Mapping[str, int], lane: Lane, moved: Call
         with column:
             charts.curve(measure, reply.lanes, at, lane, moved)
     with st.container(horizontal=True, vertical_alignment="center", gap="medium", key="clipping_formula"):
-        if formula := words.formula(lane, at[lane.name], reply):
-            st.latex(formula, width="stretch")
+        st.markdown(formulas.line(words.formula(lane, at[lane.name], reply)), width="stretch")
         st.download_button(
             "All curves (CSV)", lambda: words.table(reply.lanes).to_csv(index=False), "clipping.csv", "text/csv",
             key="clipping/csv", icon=":material/download:", type="tertiary", on_click="ignore",

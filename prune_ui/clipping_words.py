@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import html
-import math
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
-from prune_core.clipping import (
-    AdaptiveClip,
-    AutoClip,
-    BlockRMSClip,
-    Chain,
-    LayerNormClip,
-    NormClip,
-    ValueClip,
-    ZClip,
-    cliff,
-)
+from prune_core.clipping import cliff
 from prune_core.clipping.curves import Lane, threshold_spec
 from prune_core.clipping.report import COLUMNS
 from prune_core.figures.cliff import LABELS, outside
 from prune_core.figures.clip_arrows import angle
 from prune_core.figures.words import count, number, percent
+from prune_core.formulas import ClipNumbers, LayerNumbers, Pieces
 from prune_core.jobs import GradientReply
 from prune_ui.clipping_state import Source
 from prune_ui.naming import in_text
@@ -57,77 +47,16 @@ def lesson(source: Source, reply: GradientReply, lane: Lane, place: int) -> str:
     return f'<p class="lab-lesson">{said}.</p><p class="lab-aside">{html.escape(aside)}</p>'
 
 
-def formula(lane: Lane, place: int, reply: GradientReply) -> str:
-    """The strategy's formula with the numbers of now, as LaTeX; empty where none is known."""
-    strategy, t = lane.strategy, float(lane.thresholds[place])
-    before = float(lane.rows[place, -1, 0])
-    entries = reply.gradient.values
-    factor = float(lane.rows[place, -1, 1]) / before if before > 0 else 1.0
-    c, by = tex(t), tex(factor)
-    if isinstance(strategy, ValueClip):
-        largest = float(entries[np.argmax(np.abs(entries))])
-        return (
-            rf"g_i \leftarrow \min(\max(g_i, -{c}), {c}) \qquad \text{{largest: }} "
-            rf"{tex(largest)} \to {tex(math.copysign(min(abs(largest), t), largest))}"
-        )
-    if isinstance(strategy, NormClip):
-        order = {1: "1", 2: "2", "inf": r"\infty"}[strategy.norm_type]
-        norm = {1: np.abs(entries).sum(dtype=float), 2: before, "inf": np.abs(entries).max()}[strategy.norm_type]
-        return (
-            rf"\lVert g \rVert_{{{order}}} = {tex(float(norm))}, \quad "
-            rf"g \leftarrow g \cdot \min\left(1, \frac{{{c}}}{{{tex(float(norm))}}}\right) = {by} \cdot g"
-        )
-    if isinstance(strategy, AutoClip):
-        return (
-            rf"P_{{{c}}}(\text{{{len(reply.gradient.norms) + 1} norms}}) = {tex(before * factor)}, \quad "
-            rf"\lVert g \rVert = {tex(before)}, \quad g \leftarrow {by} \cdot g"
-        )
-    if isinstance(strategy, ZClip):
-        mean, sigma = float(lane.state["mean"]), math.sqrt(float(lane.state["variance"]))
-        z = (before - mean) / sigma if sigma > 0 else math.inf
-        return (
-            rf"z = \frac{{{tex(before)} - {tex(mean)}}}{{{tex(sigma)}}} = {tex(z)}, \quad z^* = {c}, \quad "
-            rf"g \leftarrow {by} \cdot g"
-        )
-    if isinstance(strategy, Chain):
-        first, second = strategy.first.threshold, strategy.with_threshold(t).second.threshold
-        return rf"c_1(g) \text{{ at }} {tex(first)}, \quad g \leftarrow c_2(c_1(g)) \text{{ at }} {tex(second)}"
-    if isinstance(strategy, LayerNormClip | BlockRMSClip | AdaptiveClip):
-        return _by_layer(lane, place, reply)
-    return ""
-
-
-def _by_layer(lane: Lane, place: int, reply: GradientReply) -> str:
-    """The layer that is shortened most, as an example."""
-    rows, t = lane.rows[place, :-1], float(lane.thresholds[place])
-    left = np.divide(rows[:, 1], rows[:, 0], out=np.ones(len(rows)), where=rows[:, 0] > 0)
-    i = int(np.argmin(left))
-    name = reply.gradient.names[i].replace("_", r"\_")
-    by, strategy = tex(float(left[i])), lane.strategy
-    if isinstance(strategy, LayerNormClip):
-        return (
-            rf"\text{{{name}: }} g_l \leftarrow g_l \cdot \min\left(1, "
-            rf"\frac{{{tex(t)}}}{{{tex(float(rows[i, 0]))}}}\right) = {by} \cdot g_l"
-        )
-    if isinstance(strategy, BlockRMSClip):
-        rms = float(rows[i, 0]) / math.sqrt(reply.gradient.sizes[i])
-        return (
-            rf"\text{{{name}: }} \mathrm{{RMS}}(g_l) = {tex(rms)}, \quad "
-            rf"g_l \leftarrow \frac{{g_l}}{{\max(1, {tex(rms)} / {tex(t)})}} = {by} \cdot g_l"
-        )
-    return (
-        rf"\lVert G_i \rVert \le {tex(t)} \cdot \max(\lVert W_i \rVert, {tex(strategy.eps)})"  # type: ignore[attr-defined]
-        rf" \qquad \text{{{name}: {percent(float(left[i]), 0)[:-2]}\% of the length left}}"
-    )
-
-
-def tex(value: float) -> str:
-    """A number in a formula."""
-    text = number(value)
-    if "e" not in text:
-        return text
-    mantissa, power = text.split("e")
-    return rf"{mantissa} \cdot 10^{{{power}}}" if text != "not finite" else r"\text{not finite}"
+def formula(lane: Lane, place: int, reply: GradientReply) -> Pieces:
+    """The strategy's formula with the numbers of now, as LaTeX."""
+    g, rows = reply.gradient, lane.rows[place]
+    before, after, changed, _ = (float(v) for v in rows[-1])
+    layers = [
+        LayerNumbers(name, int(size), float(row[0]), float(row[1]))
+        for name, size, row in zip(g.names, g.sizes, rows[:-1], strict=True)
+    ]
+    now = ClipNumbers(before, after, changed, g.values, layers, lane.state, len(g.norms) + 1)
+    return lane.strategy.with_threshold(float(lane.thresholds[place])).filled(now)
 
 
 def table(lanes: Sequence[Lane]) -> pd.DataFrame:

@@ -5,12 +5,14 @@ They are images in the page's own colours: forty of them cost less than one char
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -18,6 +20,7 @@ from torch.nn import functional as F
 from prune_core.clipping import ClipStrategy, PerSampleClip
 from prune_core.errors import ConfigError
 from prune_core.figures.words import number, percent
+from prune_core.formulas import ClipNumbers, LayerNumbers, PruneNumbers
 from prune_core.pruning import (
     Criterion,
     Evidence,
@@ -101,7 +104,7 @@ def _clipping(strategy: ClipStrategy) -> Picture:
         f"A gradient{longer}, before (grey) and after: {percent(clipped.changed, 0)} of the entries changed, "
         f"norm {number(_norm(before))} → {number(_norm(after))}, with {_label(used)} {number(used.threshold)}."
     )
-    return Picture(svg("".join(bars)), words)
+    return Picture(svg("".join(bars)), words, used.filled(clipped.now) + clipped.now.measured)
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,18 @@ class Clipped:
     after: list[float]
     changed: float
     strategy: ClipStrategy
+    state: Mapping[str, Any]
+
+    @property
+    def now(self) -> ClipNumbers:
+        """The same for its formula."""
+        layers = []
+        for i, name in enumerate(("layer 1", "layer 2")):
+            a, b = self.before[i::2], self.after[i::2]
+            layers.append(LayerNumbers(name, len(a), _norm(a), _norm(b)))
+        entries = np.array(self.before)
+        whole = _norm(self.before), _norm(self.after)
+        return ClipNumbers(*whole, self.changed, entries, layers, self.state, ORDINARY + 1)
 
     @property
     def left(self) -> float:
@@ -125,16 +140,16 @@ def _clipped(strategy: ClipStrategy) -> Clipped:
     if isinstance(strategy, PerSampleClip):  # it makes the gradient itself, from each example's own
         before = _entries(model)
         report = strategy.clip_model_(model, *batch)
-        return Clipped(before, _entries(model), float(report.changed), strategy)
+        return Clipped(before, _entries(model), float(report.changed), strategy, {})
     usual = [p.grad.clone() for p in model.parameters() if p.grad is not None]
     state = strategy.init_state()
     lengths = 1 + 0.2 * torch.randn(ORDINARY, generator=generator(7, "masks"))
     for scale in (*lengths.tolist(), SPIKE):
         for p, g in zip(model.parameters(), usual, strict=True):
             p.grad = abs(scale) * g
-        before = _entries(model)
+        before, found = _entries(model), copy.deepcopy(state)  # what it knew before this step
         report = strategy.clip_(model.named_parameters(), state)
-    return Clipped(before, _entries(model), float(report.changed), strategy)
+    return Clipped(before, _entries(model), float(report.changed), strategy, found)
 
 
 def _entries(model: nn.Module) -> list[float]:
@@ -181,7 +196,20 @@ def _criterion(criterion: Criterion) -> Picture:
     masks = choose_masks(criterion, SHARE, lambda s, share, keep: make_masks(s, share, "global", keep=keep), look)
     left = ", ".join(f"{int(m.sum())} of {m.numel()}" for m in masks.values())
     words = f"Two layers pruned to {percent(SHARE, 0)}: the fuller the larger, an empty frame is gone; {left} are left."
-    return Picture(svg(matrices(weights, {n: m.float() for n, m in masks.items()})), words)
+    now = PruneNumbers(
+        sum(int(m.sum()) for m in masks.values()), sum(m.numel() for m in masks.values()),
+        _cut(criterion, look(None), masks) if criterion.rounds_to(SHARE) == 1 else None,
+    )  # fmt: skip
+    drawn = svg(matrices(weights, {n: m.float() for n, m in masks.items()}))
+    return Picture(drawn, words, criterion.filled(now) + now.measured)
+
+
+def _cut(criterion: Criterion, at: Evidence, masks: Mapping[str, Tensor]) -> float | None:
+    """The largest score that went, where all that stay are larger; None where one number does not say what goes."""
+    scores = criterion.score(at)
+    gone = max(float(scores[n][~m].max()) for n, m in masks.items() if not m.all())
+    left = min(float(scores[n][m].min()) for n, m in masks.items() if m.any())
+    return gone if left > gone else None
 
 
 def _exchange(regrowth: Exchange) -> Picture:
@@ -246,7 +274,7 @@ def _schedule(schedule: Schedule) -> Picture:
     words = (
         f"Share of the weights removed over {steps} steps, up to {percent(schedule.final, 0)} at step {schedule.end}."
     )
-    return Picture(svg(drawn), words)
+    return Picture(svg(drawn), words, schedule.filled(schedule.end // 2))
 
 
 def _label(strategy: ClipStrategy) -> str:

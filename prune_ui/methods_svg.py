@@ -9,16 +9,21 @@ from html import escape
 from torch import Tensor
 
 from prune_core.figures.palette import IDEAS, Theme, palette
+from prune_core.formulas import Pieces
 
 WIDTH, HEIGHT = 360, 104  # of the drawing; it is as wide as its column
 
 
 @dataclass(frozen=True)
 class Picture:
-    """``svg`` has the ideas' names where colours go; it is empty where ``words`` say why there is nothing to draw."""
+    """``svg`` has the ideas' names where colours go; it is empty where ``words`` say why there is nothing to draw.
+
+    ``filled`` is the method's formula with the picture's own numbers, in pieces of LaTeX.
+    """
 
     svg: str
     words: str
+    filled: Pieces = ()
 
     def html(self, theme: Theme) -> str:
         """As an image in the theme's colours: pages let no drawing through that is not one."""

@@ -16,6 +16,7 @@ from prune_core.registry import Entry, Registered
 from prune_core.settings import MISSING, FieldSpec, Settings
 from prune_ui import session, theme
 from prune_ui.fields import plain
+from prune_ui.formulas import line
 from prune_ui.methods_pictures import picture
 from prune_ui.session import Key
 
@@ -105,6 +106,9 @@ def _card(family: Family, entry: Entry[Any]) -> None:
     st.markdown(plain(entry.summary))
     if entry.formula:
         st.latex(entry.formula)
+    if drawn.filled:
+        with st.container(key=f"formula_method_{family.name}_{entry.name}"):
+            st.markdown("\n\n".join(("In numbers, as drawn above", line(drawn.filled))))
     st.caption(_source(entry.reference))
     with st.expander("Picture, settings, code"):
         st.caption(plain(drawn.words))

@@ -10,7 +10,7 @@ import streamlit as st
 
 from prune_core.errors import LabError
 from prune_core.figures.words import count
-from prune_ui import session
+from prune_ui import session, theme
 from prune_ui.chart import chart
 from prune_ui.present_slides import Slide, enlarged, slides_of
 from prune_ui.session import Key
@@ -39,6 +39,7 @@ def link_to(**about: str) -> None:
 
 def show() -> None:
     """Draw the slide whose turn it is."""
+    theme.only_here("slide")
     _open()
     about = _ABOUT.get()
     try:

@@ -10,8 +10,9 @@ from prune_core import export
 from prune_core.errors import LabError
 from prune_core.figures.words import count, number, percent, si
 from prune_core.jobs import Cost, PreviewReply
-from prune_core.pruning import Weights
+from prune_core.pruning import Criterion, Weights
 from prune_ui import (
+    formulas,
     prune_budget,
     prune_criteria,
     prune_curve,
@@ -88,6 +89,8 @@ def _page(growing: bool) -> None:
     if source.removed > 0:
         st.caption(f"This run removed {percent(source.removed)} while it trained; those weights stay at zero.")
     _uncut(reply)
+    grain, criterion = state.grain(), Criterion.registry[state.CRITERION.get()].cls()
+    formulas.show("prune", [formulas.of_preview(reply, criterion, grain, state.SCOPE.get())])
     if reply.normalised and reply.accuracy is not None:
         st.toggle(
             "Measure normalisation anew", key=state.RECALIBRATE.name,

@@ -8,13 +8,16 @@ import streamlit as st
 
 from prune_core.comparing import blew_up
 from prune_core.events import LayerSnapshot
+from prune_core.experiment import Experiment
 from prune_core.figures.drawing import empty
 from prune_core.figures.lane_histograms import HEIGHT, draw_lane_histograms, lane_histograms_data
 from prune_core.figures.race_progress import HEIGHT as LINES
 from prune_core.figures.race_progress import Metric, draw_race_progress, race_progress_data
 from prune_core.figures.words import count, number, percent, si
 from prune_core.training import LANES, LaneName
+from prune_ui import formulas
 from prune_ui.chart import chart
+from prune_ui.forms import Form
 from prune_ui.live import LiveRun
 from prune_ui.race_state import RaceView, wanted
 from prune_ui.train_status import LOOKS
@@ -69,6 +72,8 @@ def _state(run: LiveRun | None) -> tuple[str, str]:
     record = run.record
     if diverged(run):
         return "Diverged", "bad"
+    if record.status == "stopped":
+        return f"Stopped at step\u00a0{count(run.step)}", ""
     return LOOKS[record.status].label, "bad" if record.status == "failed" else ""
 
 
@@ -92,6 +97,18 @@ def diverged(run: LiveRun) -> bool:
     if record.status == "diverged":
         return True
     return bool(len(run.evals)) and blew_up(record.loss, record.experiment.data.info.classes)
+
+
+# --- formulas ---------------------------------------------------------------------------------------------------------
+def in_formulas(form: Form[Experiment], view: RaceView | None) -> None:
+    """What the two lanes that do one thing alone do, as formulas with their numbers."""
+    if view is None:
+        formulas.show("race", formulas.of_experiment(form.value))
+        return
+    clips, prunes = (view.lanes.get(lane) or view.lanes.get("both") for lane in ("clipping", "pruning"))
+    layer = str(st.session_state.get(LAYER, ""))
+    found = formulas.clipping(clips, lane=True) if clips is not None else []
+    formulas.show("race", found + (formulas.pruning(prunes, layer, lane=True) if prunes is not None else []))
 
 
 # --- charts -----------------------------------------------------------------------------------------------------------

@@ -58,6 +58,8 @@ def _picture(tick: float | None) -> None:
         race_words.repeat(view)
         if view is not None and not view.active:
             present_view.link_to(race=view.id)
+    with st.container(key="race_formulas"):
+        race_lanes.in_formulas(form, view)
     with st.container():
         race_lanes.progress(view)
     with st.container(key="race_histograms"):
@@ -113,6 +115,10 @@ def _steering(view: RaceView) -> None:
     st.button(
         "Step", key="race/step", icon=":material/skip_next:", disabled=waits, on_click=state.steer,
         args=(view.id, "step"), help="Make one step in every lane, and hold.",
+    )  # fmt: skip
+    st.button(
+        "Cancel" if waits else "Stop", key="race/stop", icon=":material/stop:", on_click=state.steer,
+        args=(view.id, "stop"), help="End the race now; what was measured is kept.",
     )  # fmt: skip
 
 

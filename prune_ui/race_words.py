@@ -45,6 +45,8 @@ def sentence(view: RaceView | None) -> None:
 def finding(view: RaceView) -> RaceFinding:
     """The race's numbers, with those of its repeats unless somebody changed it in mid-race."""
     rows = [_row(run.record.id) for run in view.lanes.values()]
+    if view.status == "stopped":
+        return race_finding(pd.DataFrame(rows, columns=list(RACE_COLUMNS)), stopped=True)
     if not view.changed:
         rows += [_row(run_id) for run_id in _repeats(view.experiment).done.values()]
     return race_finding(pd.DataFrame(rows, columns=list(RACE_COLUMNS)))
@@ -53,6 +55,9 @@ def finding(view: RaceView) -> RaceFinding:
 def repeat(view: RaceView | None) -> None:
     """The button that makes one seed five, and how far that is."""
     if view is None or view.active:
+        return
+    if view.status == "stopped":
+        st.caption("Stopped: these are the numbers up to there. *Go on* makes the rest of the steps.")
         return
     known = _repeats(view.experiment)
     done, total = len(known.done), known.total
@@ -74,7 +79,7 @@ def repeat(view: RaceView | None) -> None:
 
 def waiting(view: RaceView | None) -> bool:
     """Whether repeats are on their way, so that the page has to look again."""
-    if view is None or view.active or view.changed:
+    if view is None or view.active or view.changed or view.status == "stopped":
         return False
     known = _repeats(view.experiment)
     young = time.monotonic() - STARTED.get() < PATIENCE_S

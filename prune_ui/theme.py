@@ -60,6 +60,16 @@ def apply() -> None:
     st.logo(str(ASSETS / f"logo-{theme}.svg"), icon_image=str(ASSETS / "icon.svg"), size="large")
 
 
+def only_here(name: str) -> None:
+    """Put a css file of assets/ on this page alone, for what would cost all others time."""
+    st.html(f"<style>\n{_read(name)}\n</style>")
+
+
+@cache
+def _read(name: str) -> str:
+    return (ASSETS / f"{name}.css").read_text(encoding="utf-8")
+
+
 def dot(idea: Idea, text: str = "") -> str:
     """A coloured dot and a word, as html for ``st.html``: a legend in running text."""
     return f'<span class="lab-dot {idea}" aria-hidden="true"></span>{text or LABELS[idea]}'

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import streamlit as st
 
 from prune_core.errors import LabError
-from prune_ui import predict, session
+from prune_ui import predict, session, theme
 from prune_ui.predict import Answer, Question
 from prune_ui.session import Key
 
@@ -114,6 +114,7 @@ def _question(step: Step) -> None:
     guess = predict.ask(step.question)
     if guess is None:
         if step.veiled:
+            theme.only_here("veil")
             st.html('<p class="lab-veil">The page below is hidden until you have guessed.</p>')
         return
     try:

@@ -157,16 +157,16 @@ def wanted(run: LiveRun) -> dict[InterventionField, float]:
     return steering.wanted(ASKED, run.record.id, in_force(run), paused=run.record.status == "paused")
 
 
-def in_force(run: LiveRun) -> dict[InterventionField, float]:
-    """The values that hold now: those of the experiment, changed by what was done in mid-run."""
+def in_force(run: LiveRun, step: int | None = None) -> dict[InterventionField, float]:
+    """The values that hold now, or held in ``step``: the experiment's, changed by what was done in mid-run."""
     experiment = run.record.experiment
     values: dict[InterventionField, float] = {"lr": experiment.train.lr}
     if experiment.clip is not None:
         values["clip_threshold"] = experiment.clip.threshold
     if experiment.prune is not None:
         values["sparsity"] = experiment.prune.schedule.final
-    for field, value in zip(run.marks["field"], run.marks["value"], strict=True):
-        if field in values:
+    for at, field, value in zip(run.marks["step"], run.marks["field"], run.marks["value"], strict=True):
+        if field in values and (step is None or at <= step):
             values[field] = float(value)
     return values
 

@@ -12,7 +12,7 @@ import streamlit as st
 
 from prune_core.events import LayerSnapshot
 from prune_core.experiment import Experiment
-from prune_ui import session
+from prune_ui import formulas, session
 from prune_ui import train_actions as actions
 from prune_ui import train_charts as charts
 from prune_ui.forms import Form
@@ -75,6 +75,11 @@ def _picture(tick: float | None) -> None:
         if run is not None and mine:
             mid_run(run)
         tiles(run)
+    with st.container(key="train_formulas"):
+        if run is None:
+            formulas.show("train", formulas.of_experiment(form.value))
+        else:
+            formulas.show("train", formulas.of_run(run, str(st.session_state.get(LAYER, ""))))
     with st.container():
         _charts(form, run, mine=mine)
     if tick != _tick(run):

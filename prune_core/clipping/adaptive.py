@@ -9,6 +9,7 @@ from torch import Tensor
 
 from prune_core.clipping.base import UnitScalingStrategy
 from prune_core.clipping.gradients import FlatGradients, row_norms
+from prune_core.formulas import ClipNumbers, Pieces, share, tex, words
 from prune_core.registry import register
 from prune_core.settings import setting
 
@@ -60,6 +61,13 @@ class AdaptiveClip(UnitScalingStrategy):
         for i in last_layer(grads) if self.skip_last else ():
             own[i].fill_(1.0)
         return factors
+
+    def filled(self, now: ClipNumbers) -> Pieces:
+        limit = rf"\lVert G_i \rVert \le {tex(self.clipping)} \cdot \max(\lVert W_i \rVert, {tex(self.eps)})"
+        layer = now.shortest
+        if layer is None:
+            return (limit,)
+        return limit, rf"{words(f'{layer.name}:')} \; {share(layer.left)} \text{{ of the length left}}"
 
 
 def last_layer(grads: FlatGradients) -> frozenset[int]:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from prune_core.clipping.base import ScalingStrategy
 from prune_core.clipping.gradients import FlatGradients
+from prune_core.formulas import ClipNumbers, Pieces, tex
 from prune_core.registry import register
 from prune_core.settings import setting
 
@@ -69,6 +70,13 @@ class AutoClip(ScalingStrategy):
         state.update(norms=norms, steps=state["steps"] + 1, seen=seen)
         limit = _percentile(norms, seen, self.percentile)
         return torch.where(length <= limit, 1.0, limit / length).to(grads.values.dtype)
+
+    def filled(self, now: ClipNumbers) -> Pieces:
+        many = rf"\text{{{now.norms} norms}}" if now.norms is not None else r"\lVert g_1 \rVert, \dots"
+        # a norm under the percentile is left alone, and does not say where that is
+        limit = rf"= {tex(now.after)}" if now.left < 1 else rf"\ge {tex(now.before)}"
+        left = rf"g \leftarrow {tex(now.left)} \cdot g"
+        return rf"P_{{{tex(self.percentile)}}}({many}) {limit}", rf"\lVert g \rVert = {tex(now.before)}", left
 
 
 def _percentile(ascending: Tensor, n: Tensor, percent: float) -> Tensor:

@@ -19,6 +19,7 @@ from prune_core.clipping.report import (
     report_scaled,
     report_units,
 )
+from prune_core.formulas import ClipNumbers, Pieces, tex
 from prune_core.registry import Registered, Registry
 
 
@@ -59,6 +60,13 @@ class ClipStrategy(Registered):
     def parts(self) -> list[Registered]:
         """Itself, and every strategy within."""
         return [self]
+
+    def filled(self, now: ClipNumbers) -> Pieces:
+        """The formula with this threshold and the numbers of one clipping in it, as pieces of LaTeX.
+
+        A member need not give it. What a run does not record is missing in ``now``: then leave out what needs it.
+        """
+        return (rf"\text{{threshold }} {tex(self.threshold)}",)
 
     def init_state(self) -> dict[str, Any]:
         """A fresh state for one run; empty unless a member remembers something."""

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from prune_core.clipping.base import UnitScalingStrategy
 from prune_core.clipping.gradients import FlatGradients
+from prune_core.formulas import ClipNumbers, Pieces, tex, words
 from prune_core.registry import register
 from prune_core.settings import setting
 
@@ -33,3 +34,13 @@ class BlockRMSClip(UnitScalingStrategy):
     def _factors(self, grads: FlatGradients, lengths: Tensor, state: dict[str, Any]) -> Tensor:
         limits = torch.tensor([self.threshold * g.numel() ** 0.5 for g in grads.layers]).to(lengths)
         return limits / torch.maximum(lengths, limits)
+
+    def filled(self, now: ClipNumbers) -> Pieces:
+        layer, limit = now.shortest, tex(self.threshold)
+        if layer is None:
+            return super().filled(now)
+        rms = tex(layer.before / layer.size**0.5)
+        return (
+            rf"{words(f'{layer.name}:')} \; \mathrm{{RMS}}(g_l) = {rms}",
+            rf"g_l \leftarrow \frac{{g_l}}{{\max(1, {rms} / {limit})}} = {tex(layer.left)} \cdot g_l",
+        )

@@ -11,6 +11,7 @@ from prune_core.clipping.gradients import FlatGradients
 from prune_core.clipping.norm import NormClip
 from prune_core.clipping.value import ValueClip
 from prune_core.errors import ConfigError
+from prune_core.formulas import ClipNumbers, Pieces, tex
 from prune_core.registry import Registered, register
 from prune_core.settings import setting
 
@@ -66,3 +67,7 @@ class Chain(ClipStrategy):
     def _apply_(self, grads: FlatGradients, state: dict[str, Any]) -> None:
         self.first._apply_(grads, state["first"])
         self.second._apply_(grads, state["second"])
+
+    def filled(self, now: ClipNumbers) -> Pieces:
+        first = rf"c_1(g) \text{{ at }} {tex(self.first.threshold)}"
+        return first, rf"g \leftarrow c_2(c_1(g)) \text{{ at }} {tex(self.second.threshold)}"

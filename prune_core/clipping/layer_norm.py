@@ -9,6 +9,7 @@ from torch import Tensor
 
 from prune_core.clipping.base import UnitScalingStrategy
 from prune_core.clipping.gradients import EPSILON, FlatGradients, norm_order
+from prune_core.formulas import ClipNumbers, Pieces, tex, words
 from prune_core.registry import register
 from prune_core.settings import setting
 
@@ -47,3 +48,11 @@ class LayerNormClip(UnitScalingStrategy):
     def _factors(self, grads: FlatGradients, lengths: Tensor, state: dict[str, Any]) -> Tensor:
         norms = lengths if self.norm_type == 2 else grads.layer_norms(self.norm_type)
         return (self.max_norm / (norms + EPSILON)).clamp(max=1.0)
+
+    def filled(self, now: ClipNumbers) -> Pieces:
+        layer, limit = now.shortest, tex(self.max_norm)
+        if layer is None:
+            return super().filled(now)
+        norm = tex(layer.before) if self.norm_type == 2 else r"\lVert g_l \rVert"
+        factor = rf"\min\left(1, \frac{{{limit}}}{{{norm}}}\right)"
+        return words(f"{layer.name}:"), rf"g_l \leftarrow g_l \cdot {factor} = {tex(layer.left)} \cdot g_l"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 from pydantic import field_validator
 from torch import Tensor
 
 from prune_core.clipping.base import ScalingStrategy
 from prune_core.clipping.gradients import EPSILON, FlatGradients, norm_order
+from prune_core.formulas import ClipNumbers, Pieces, tex
 from prune_core.registry import register
 from prune_core.settings import setting
 
@@ -38,3 +40,16 @@ class NormClip(ScalingStrategy):
     def _factor(self, grads: FlatGradients, length: Tensor, state: dict[str, Any]) -> Tensor:
         norm = length if self.norm_type == 2 else grads.norm(self.norm_type)
         return self.max_norm / (norm + EPSILON)
+
+    def filled(self, now: ClipNumbers) -> Pieces:
+        kind = {1: "1", 2: "2", "inf": r"\infty"}[self.norm_type]
+        norm = rf"\lVert g \rVert_{{{kind}}}"
+        if self.norm_type == 2:
+            length: float | None = now.before
+        elif now.entries is not None:
+            sizes = np.abs(now.entries)
+            length = float(sizes.sum(dtype=float) if self.norm_type == 1 else sizes.max(initial=0.0))
+        else:  # a run records the Euclidean norm alone
+            length = None
+        factor = rf"\min\left(1, \frac{{{tex(self.max_norm)}}}{{{norm if length is None else tex(length)}}}\right)"
+        return (rf"g \leftarrow g \cdot {factor} = {tex(now.left)} \cdot g",)

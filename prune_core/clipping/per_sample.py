@@ -15,6 +15,7 @@ from prune_core.clipping.base import ClipStrategy
 from prune_core.clipping.gradients import FlatGradients
 from prune_core.clipping.report import ClipReport
 from prune_core.errors import ConfigError
+from prune_core.formulas import ClipNumbers, Pieces, tex
 from prune_core.registry import register
 from prune_core.settings import setting
 
@@ -163,6 +164,14 @@ class PerSampleClip(ClipStrategy):
             )
         grads.values.copy_(grads.clipped)
         grads.clipped = None
+
+    def filled(self, now: ClipNumbers) -> Pieces:
+        limit = tex(self.max_norm)
+        shortened = rf"\sum_i \frac{{g_i}}{{\max(1, \lVert g_i \rVert / {limit})}}"
+        if not self.noise_multiplier:
+            return (rf"g \leftarrow \frac{{1}}{{B}} {shortened}",)
+        noise = rf"\mathcal{{N}}(0, {tex(self.noise_multiplier * self.max_norm)}^2 I)"
+        return (rf"g \leftarrow \frac{{1}}{{B}} \Big( {shortened} + {noise} \Big)",)
 
 
 def _trainable(model: nn.Module) -> dict[str, Tensor]:

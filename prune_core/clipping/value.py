@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 from prune_core.clipping import probing, quick
 from prune_core.clipping.base import ClipStrategy
 from prune_core.clipping.gradients import FlatGradients
 from prune_core.clipping.report import ClipReport, report_sums
+from prune_core.formulas import ClipNumbers, Pieces, tex
 from prune_core.registry import register
 from prune_core.settings import setting
 
@@ -43,3 +47,12 @@ class ValueClip(ClipStrategy):
 
     def _apply_(self, grads: FlatGradients, state: dict[str, Any]) -> None:
         grads.values.clamp_(-self.threshold, self.threshold)
+
+    def filled(self, now: ClipNumbers) -> Pieces:
+        limit = tex(self.threshold)
+        pieces = (rf"g_i \leftarrow \min(\max(g_i, -{limit}), {limit})",)
+        if now.entries is None or not len(now.entries):
+            return pieces
+        largest = float(now.entries[np.argmax(np.abs(now.entries))])
+        left = math.copysign(min(abs(largest), self.threshold), largest)
+        return (*pieces, rf"\text{{largest: }} {{{tex(largest)}}} \to {{{tex(left)}}}")

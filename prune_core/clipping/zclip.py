@@ -12,6 +12,7 @@ from torch import Tensor
 
 from prune_core.clipping.base import ScalingStrategy
 from prune_core.clipping.gradients import FlatGradients
+from prune_core.formulas import ClipNumbers, Pieces, tex
 from prune_core.registry import register
 from prune_core.settings import setting
 
@@ -84,3 +85,13 @@ class ZClip(ScalingStrategy):
         state["mean"] = torch.where(finite, new_mean, mean)
         state["variance"] = torch.where(finite, new_variance, variance)
         return torch.where(spike, left / norm, 1.0).to(grads.values.dtype)
+
+    def filled(self, now: ClipNumbers) -> Pieces:
+        limit, left = rf"z^* = {tex(self.z_threshold)}", rf"g \leftarrow {tex(now.left)} \cdot g"
+        if not {"mean", "variance"} <= set(now.state):
+            return limit, left
+        mean, sigma = float(now.state["mean"]), math.sqrt(float(now.state["variance"]))
+        if sigma <= 0:
+            return limit, left
+        z = rf"z = \frac{{{tex(now.before)} - {tex(mean)}}}{{{tex(sigma)}}} = {tex((now.before - mean) / sigma)}"
+        return z, limit, left

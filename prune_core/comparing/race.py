@@ -36,6 +36,8 @@ class RaceFinding:
     diverged: dict[str, int]
     without: float
     with_clipping: float
+    stopped: int | None = None
+    """The step at which somebody ended the race; None where all of it counts."""
 
     @property
     def n(self) -> int:
@@ -86,16 +88,24 @@ class RaceFinding:
         return [("", word), ("pruning", f"{points} {'point' if points == '1.0' else 'points'}"), ("", span)]
 
     def _seeds(self) -> str:
+        if self.stopped is not None:
+            return f"1 seed, stopped at step {_count(self.stopped)}"
         return "1 seed" if self.n == 1 else f"{self.n} seeds, mean and 95\u00a0% interval"
 
 
-def race_finding(table: pd.DataFrame, lanes: Sequence[str] = LANES) -> RaceFinding:
+def race_finding(table: pd.DataFrame, lanes: Sequence[str] = LANES, *, stopped: bool = False) -> RaceFinding:
     """From a row a run with RACE_COLUMNS. Only seeds count whose four lanes have all ended with final figures.
+
+    With ``stopped`` the table is of one race, which somebody ended: its figures count as far as all lanes came.
 
     A run counts as diverged where its numbers overflowed, or its test loss ends above FAILED_TIMES times log(classes),
     which is that of guessing. Differences in accuracy leave seeds out whose baseline diverged.
     """
-    rows = table[table["status"].isin(FINAL) & table["accuracy"].notna()]
+    ended = table["status"] == "stopped" if stopped else table["status"] == ""
+    at = {int(step) for step in table.loc[ended, "step"].dropna()}
+    if len(at) != 1:  # lanes that came to different steps cannot be compared
+        ended &= False
+    rows = table[(table["status"].isin(FINAL) | ended) & table["accuracy"].notna()]
     by_seed = {int(seed): part.set_index("lane") for seed, part in rows.groupby("seed")}
     whole = {seed: part for seed, part in sorted(by_seed.items()) if set(lanes) <= set(part.index)}
     diverged = {lane: sum(_diverged(part.loc[lane]) for part in whole.values()) for lane in lanes}
@@ -125,6 +135,7 @@ def race_finding(table: pd.DataFrame, lanes: Sequence[str] = LANES) -> RaceFindi
         diverged=diverged,
         without=(mean("baseline", "accuracy") + mean("pruning", "accuracy")) / 2,
         with_clipping=(mean("clipping", "accuracy") + mean("both", "accuracy")) / 2,
+        stopped=at.pop() if ended.any() else None,
     )
 
 

@@ -11,6 +11,7 @@ from torch import nn
 
 from prune_core.clipping import ClipReport, ClipStrategy, FlatGradients
 from prune_core.errors import ConfigError
+from prune_core.formulas import ClipNumbers, LayerNumbers, tex
 
 ENTRIES = list(ClipStrategy.registry)
 SCALES = [1e-30, 1e-6, 1.0, 1e6, 1e25]  # 1e25: squares overflow float32
@@ -177,3 +178,39 @@ def test_people_can_read_what_it_is(strategy):
     entry = ClipStrategy.registry[strategy.kind]
     assert entry.label and entry.formula and entry.reference and entry.summary.endswith(".")
     assert all(field.help for field in type(strategy).fields())
+
+
+@pytest.mark.parametrize("known", ["all", "what a run records"])
+def test_its_formula_has_the_numbers_of_a_clipping(strategy, known):
+    model, moved, state = network(), strategy.with_threshold(0.07), strategy.init_state()
+    entries = flat(strategy, model).values.numpy().copy()
+    report = clip(moved, model, state)
+    names = [n for n, _ in model.named_parameters()]
+    layers = [LayerNumbers(n, 9, float(a), float(b)) for n, a, b in
+              zip(names, report.layer_norm_before, report.layer_norm_after, strict=True)]  # fmt: skip
+    norms = float(report.norm_before), float(report.norm_after)
+    now = ClipNumbers(*norms, float(report.changed))
+    if known == "all":
+        now = ClipNumbers(*norms, float(report.changed), entries, layers, state, 1)
+    pieces = moved.filled(now)
+    assert any("0.07" in piece for piece in pieces)
+    for piece in (*pieces, *now.measured):
+        assert piece.count("{") == piece.count("}") and "nan" not in piece and "None" not in piece
+    assert tex(norms[0]) in now.measured[0] and tex(norms[1]) in now.measured[0]
+
+
+def test_a_strategy_that_says_nothing_of_its_formula_shows_its_threshold():
+    class Own(ClipStrategy):
+        threshold: float = 0.25
+
+    assert Own().filled(ClipNumbers(2.0, 1.0, 0.5)) == (r"\text{threshold } 0.25",)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0123456, "0.0123"), (12345.6, "12346"), (0.1, "0.1"), (2.0, "2"), (999.96, "1000"),
+     (1.5e-7, r"1.5 \cdot 10^{-7}"),
+     (2e12, r"2 \cdot 10^{12}"), (-0.5, "-0.5"), (float("inf"), r"\text{not finite}"), (0, "0")],
+)  # fmt: skip
+def test_numbers_in_formulas(value, text):
+    assert tex(value) == text

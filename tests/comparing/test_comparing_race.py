@@ -52,6 +52,18 @@ def test_seeds_are_compared_pair_by_pair_with_a_95_percent_interval() -> None:
     assert "cost 1.5 points (-4.9 to 7.9) (2 seeds, mean and 95 % interval)." in plain(found.sentence)
 
 
+def test_a_stopped_race_counts_as_far_as_it_came() -> None:
+    part = rows(0, (0.95, 0.96, 0.93, 0.94), status="stopped")
+    assert "when all four lanes have ended" in race_finding(table(part)).sentence, "unless that is what is asked"
+    found = race_finding(table(part), stopped=True)
+    assert found.stopped == 10
+    assert plain(found.sentence).endswith("pruning removed 900 and cost 2.0 points (1 seed, stopped at step 10).")
+    part[0] |= {"status": "diverged", "step": 4, "accuracy": 0.1, "loss": math.nan}
+    assert "Diverged: baseline in 1 of 1." in race_finding(table(part), stopped=True).sentence
+    part[1] |= {"step": 9}
+    assert not race_finding(table(part), stopped=True).n, "lanes that came to different steps are not compared"
+
+
 def test_a_seed_counts_only_when_all_four_lanes_have_ended() -> None:
     half = rows(1, (0.5, 0.5, 0.5, 0.5))[:3]
     running = rows(2, (0.5, 0.5, 0.5, 0.5), status="running")

@@ -8,6 +8,7 @@ from torch import nn
 
 import prune_core as pc
 from prune_core.errors import ConfigError
+from prune_core.formulas import PruneNumbers
 from prune_core.pruning import (
     Criterion,
     Evidence,
@@ -147,3 +148,13 @@ def test_random_is_fair():
     # 200,000 weights, a tenth kept: of 40,000 in either half 4,000 ± 3·60 would be usual
     kept = masks["weight"].reshape(5, -1).sum(1)
     assert int(kept.sum()) == 20_000 and bool(((kept - 4000).abs() < 240).all())
+
+
+def test_its_formula_has_the_threshold_and_the_counts(criterion):
+    now = PruneNumbers(1358, 13584, 0.0312)
+    (mask,) = criterion.filled(now)
+    assert f"{criterion.symbol} > 0.0312" in mask and now.measured[0].endswith(r"\frac{12\,226}{13\,584} = 90.0\,\%")
+    assert "|w_i| > 0.0312" in criterion.filled(PruneNumbers(1, 2, 0.0312, sizes=True))[0]
+    assert "s_G > 0.0312" in criterion.filled(PruneNumbers(1, 2, 0.0312, groups=True))[0]
+    assert r"\text{(in fc\_1)}" in criterion.filled(PruneNumbers(1, 2, 0.0312, "in fc_1"))[0]
+    assert criterion.filled(PruneNumbers(2, 2)) == () and PruneNumbers(0, 0).measured == ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from prune_core.errors import ConfigError
+from prune_core.formulas import share
 from prune_core.pruning import Cubic, Iterative, Linear, OneShot, Schedule
 
 ENTRIES = list(Schedule.registry)
@@ -92,6 +93,21 @@ def test_it_can_be_written_down_and_read_back(schedule):
 def test_people_can_read_what_it_is(schedule):
     entry = Schedule.registry[schedule.kind]
     assert entry.label and entry.formula and entry.reference and entry.summary.endswith(".")
+
+
+def test_its_formula_comes_out_at_its_sparsity_at_any_step(schedule):
+    for step in {0, 1, schedule.end // 2, schedule.end - 1, schedule.end, schedule.end + 9} - {-1}:
+        pieces = schedule.filled(step)
+        assert share(schedule(step)) in pieces[-1], step
+        assert all(p.count("{") == p.count("}") for p in pieces)
+
+
+def test_the_cubic_formula_by_hand():
+    # at 62 the last removal was at 60: x = 1 - 60/100 = 0.4, 0.8 - 0.8·0.064 = 0.7488
+    assert Cubic(final=0.8, start=0, stop=100, every=20).filled(62) == (
+        r"x = 1 - \frac{60 - 0}{100 - 0} = 0.4",
+        r"s_{62} = 0.8 + (0 - 0.8) \cdot 0.4^3 = 74.9\,\%",
+    )
 
 
 def test_contradictions_are_said():

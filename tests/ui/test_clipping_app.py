@@ -126,7 +126,7 @@ def test_a_slider_moves_sentence_link_and_what_is_in_hand(visit, sample):
     assert "Clipping by norm at 0.501 changed 80 %" in text and "did not turn it" in text
     assert f"left {100 * stop / norm.overall('norm_before')[0]:.0f} % of its length" in text
     assert url(page)["strategy"] == "norm" and url(page)["t.norm"] == "0.501"
-    assert any("= 0.354 \\cdot g" in m.value for m in page.latex), [m.value for m in page.latex]
+    assert any("= 0.354 \\cdot g" in m.value for m in page.markdown), [m.value for m in page.markdown]
 
     again = visit(**{k.replace(".", "__"): v for k, v in url(page).items()})
     assert lesson(again) == text, "a link opens the same"
@@ -235,7 +235,7 @@ def test_every_formula_has_the_numbers_of_now(sample, monkeypatch):
     for lane in sample.lanes:
         if lane.why:
             continue
-        formula = clipping_words.formula(lane, lane.nearest(lane.quiet / 3), sample)
+        formula = " ".join(clipping_words.formula(lane, lane.nearest(lane.quiet / 3), sample))
         assert formula, lane.name
         assert "nan" not in formula and formula.count("{") == formula.count("}")
 

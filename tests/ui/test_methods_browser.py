@@ -17,6 +17,7 @@ def test_first_view_and_a_search(visit: Any, shot: Any, theme: str, width: int) 
     page.locator(".katex").first.wait_for()
     pictures = "[...document.querySelectorAll('img.lab-method')]"
     page.wait_for_function(f"() => {pictures}.length >= 25 && {pictures}.every((i) => i.complete && i.naturalWidth)")
+    assert page.locator(".katex-error").count() == 0, "every formula is LaTeX that can be drawn, with numbers in it too"
     fits(page)
     shot(page, f"methods-{theme}-{width}")
     page.get_by_label("Find").fill("synflow")

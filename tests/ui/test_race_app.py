@@ -125,6 +125,26 @@ def test_a_slider_restarts_the_race_or_changes_the_one_that_goes(page: AppTest) 
     assert page.select_slider(key="race/slider/clip_threshold").value == 0.1, "it does not jump back"
 
 
+@pytest.mark.parametrize(("value", "starts"), [(0.01, False), (0.1, True)])
+def test_a_slider_that_goes_back_by_itself_starts_no_race(page: AppTest, value: float, starts: bool) -> None:
+    """When a race ends its sliders go back to the form, and a browser may report that as a move."""
+    race = ended(small())
+
+    def moved() -> None:
+        import streamlit as st
+
+        from prune_ui import race_form
+
+        race_form.take(race_form.race_form(), "clip_threshold", st.session_state["to"])
+
+    script = AppTest.from_function(moved, default_timeout=60)
+    script.session_state[race_state.SHOWN.name] = race
+    script.session_state["to"] = value
+    script.run()
+    assert not script.exception
+    assert (shown(script) != race) == starts
+
+
 def test_pause_step_speed_and_reset_reach_the_race(page: AppTest) -> None:
     page.run()
     page.button(key="race/go").click().run()
@@ -145,12 +165,39 @@ def test_pause_step_speed_and_reset_reach_the_race(page: AppTest) -> None:
     assert [c.command for c in store.controls(shown(page))] == ["pace"], "the next one goes as slowly"
 
 
+@pytest.mark.parametrize("held", [False, True], ids=["running", "paused"])
+def test_stop_ends_the_race_and_what_was_measured_stays(page: AppTest, held: bool) -> None:
+    page.run()
+    page.button(key="race/go").click().run()
+    race, store = shown(page), session.store()
+    lanes = Races(store).lanes(race)
+    assert "Cancel" in labels(page), "what waits has nothing to keep"
+    for run_id in lanes.values():
+        store.claim(run_id, "t", "w")
+        if held:
+            store.append(run_id, "t", status="paused")
+    race_state.view_of(race, now=True)  # as the feed's thread does a moment later
+    page.run()
+    page.button(key="race/stop").click().run()
+    assert [c.command for c in store.controls(race)] == ["stop"]
+    for run_id in lanes.values():
+        store.append(run_id, "t", steps=[(3, 1.0, 2.0, 1.0, 0.25, 1.0, 0.1, 0.0)])
+        store.finish(run_id, "t", "stopped", "", {"accuracy": 0.5, "loss": 1.0, "parameters": 8970, "nonzero": 8970})
+    race_state.view_of(race, now=True)
+    page.run()
+    assert not page.exception
+    assert bodies(page).count("Stopped at step\u00a03") == 4
+    assert lesson(page).endswith("(1 seed, stopped at step 3).") and "changed 25.0" in lesson(page)
+    keys = [b.key for b in page.button]
+    assert "race/stop" not in keys and "race/repeat" not in keys and "race/retry" in keys
+
+
 def test_others_watch_and_cannot_steer(page: AppTest) -> None:
     race = Races(session.store()).create(small(), owner="somebody")
     page.query_params["race"] = race
     page.run()
     assert not page.exception
-    assert not {"Pause", "Play"} & set(labels(page)) and "Race" in labels(page)
+    assert not {"Pause", "Play", "Stop", "Cancel"} & set(labels(page)) and "Race" in labels(page)
     assert page.slider(key="race/slider/sparsity").disabled
     race_state._may(race)
     assert not session.store().controls(race)

@@ -32,6 +32,11 @@ def test_a_newcomer_sees_a_finished_race(visit: Any, shot: Any, theme: str, widt
     playwright.expect(page.locator(".lab-lane")).to_have_count(4)
     playwright.expect(page.locator(".lab-lesson")).to_contain_text("removed 0 of 13")
     button(page, "Race").wait_for()
+    formulas = page.locator("[class*='st-key-formula_']")
+    playwright.expect(formulas.locator(".katex").first).to_be_visible()
+    assert formulas.count() == 2
+    inside = "(all) => all.every((e) => e.scrollWidth <= e.clientWidth)"
+    assert formulas.locator("p").evaluate_all(inside), "no formula is cut off"
     fits(page)
     shot(page, f"race-first-{theme}-{width}")
 
@@ -76,6 +81,13 @@ def test_a_change_in_mid_race_is_marked_in_the_lanes_it_concerns_and_a_refresh_l
     assert len({store.run(i).step for i in lanes.values()}) == 1
     button(page, "Play").wait_for()
     shot(page, "race-paused", full=False)
-    button(page, "Reset").click()
+    button(page, "Stop").focus()
+    page.keyboard.press("Enter")
     until(page, lambda: all(store.run(i).has_ended for i in lanes.values()), "it ended")
     assert {store.wait(i, timeout=PATIENCE_S) for i in lanes.values()} == {"stopped"}
+    at = store.run(lanes["both"]).step
+    playwright.expect(page.locator(".lab-lesson")).to_contain_text(re.compile(r"stopped at step [\d\u2009]+\)"))
+    playwright.expect(page.locator(".lab-lane em").first).to_have_text(f"Stopped at step {at:,}".replace(",", "\u2009"))
+    wanted = "by value, step " + f"{at:,}".replace(",", "\u2009")
+    playwright.expect(page.locator(".st-key-formula_clipping_race")).to_contain_text(wanted)
+    assert page.locator(".katex-error").count() == 0

@@ -50,6 +50,9 @@ def test_first_view_is_the_sample_run_and_one_button(page: AppTest) -> None:
     assert shown["Test accuracy"].replace("\u00a0", " ") == f"{100 * sample.accuracy:.1f} %"
     assert math.isclose(float(shown["Weights removed"].split("\u00a0")[0]), 100 * sample.sparsity, abs_tol=0.05)
     assert not train_button(page).disabled
+    said = " ".join(m.value for m in page.markdown)
+    removed, total = round(sample.sparsity * 13584), r"13\,584"
+    assert "max(g_i, -0.01)" in said and rf"\frac{{{removed:,}}}{{{total}}}".replace(",", r"\,", 1) in said
     assert [b.key for b in page.button if b.key in ("train/pause", "train/stop")] == []
 
 

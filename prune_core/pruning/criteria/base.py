@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
+from prune_core.formulas import SIZE, Pieces, PruneNumbers, tex, words
 from prune_core.pruning.evidence import Evidence
 from prune_core.registry import Registered, Registry
 from prune_core.settings import setting
@@ -20,7 +21,8 @@ class Criterion(Registered):
     ``needs`` names what it looks at besides the weights: the "model" itself, "data" (labelled examples), or a
     "training" run that it follows. ``before_training`` says that it is defined at initial weights only, ``by_size``
     that within a layer it goes by |w|, so that a threshold of |w| says what goes, ``within_outputs`` that it compares
-    weights of one output only, so that outputs as wholes all score alike.
+    weights of one output only, so that outputs as wholes all score alike. ``symbol`` is what a weight's score is called
+    in formulas, as LaTeX.
     """
 
     registry: ClassVar[Registry[Criterion]] = Registry("pruning criterion")
@@ -28,6 +30,7 @@ class Criterion(Registered):
     before_training: ClassVar[bool] = False
     by_size: ClassVar[bool] = False
     within_outputs: ClassVar[bool] = False
+    symbol: ClassVar[str] = "s_i"
 
     def score(self, at: Evidence) -> Mapping[str, Tensor]:
         """A score of each weight's shape, by the weights' names; the lowest are removed first.
@@ -48,6 +51,14 @@ class Criterion(Registered):
         """
         total = contributions.where(there, 0).sum(1, dtype=contributions.dtype)
         return total / there.sum(1).clamp(min=1)
+
+    def filled(self, now: PruneNumbers) -> Pieces:
+        """What stays, with the numbers of one pruning, as pieces of LaTeX: the mask where there is one threshold."""
+        if now.threshold is None:
+            return ()
+        mask, score = ("m_G", "s_G") if now.groups else ("m_i", SIZE if now.sizes else self.symbol)
+        where = rf" \;\; {words(f'({now.where})')}" if now.where else ""
+        return (rf"{mask} = \mathbf{{1}}\left[\, {score} > {tex(now.threshold)} \,\right]{where}",)
 
     def can_score(self, layer: nn.Module) -> bool:
         """Whether it can score the weights of ``layer``: all there are, unless a member says otherwise."""

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from prune_core.formulas import SIZE
 from prune_core.pruning.criteria.base import Criterion
 from prune_core.pruning.evidence import Evidence
 from prune_core.pruning.scores import AbsoluteValues
@@ -23,6 +24,7 @@ class Magnitude(Criterion):
     """Removes the weights closest to zero."""
 
     by_size: ClassVar[bool] = True
+    symbol: ClassVar[str] = SIZE
 
     def score(self, at: Evidence) -> Mapping[str, Tensor]:
         return AbsoluteValues(at.weights)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Self
 
+from prune_core.formulas import Pieces, share
 from prune_core.registry import Registered, Registry
 from prune_core.settings import setting
 
@@ -34,3 +35,7 @@ class Schedule(Registered):
     def with_final(self, final: float) -> Self:
         """A copy that ends at another sparsity. Raises ConfigError outside its bounds."""
         return self.replace(final=final)
+
+    def filled(self, step: int) -> Pieces:
+        """The formula with the numbers of one step in it, as pieces of LaTeX; a member need not give it."""
+        return (rf"s_{{{step}}} = {share(self(step))}",)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from prune_core.pruning.schedules.gradual import Gradual
 from prune_core.registry import register
 
@@ -14,6 +16,8 @@ from prune_core.registry import register
 )
 class Cubic(Gradual):
     """Removes many weights while most are redundant, and few towards the end, so that training can follow."""
+
+    exponent: ClassVar[str | None] = "^3"
 
     def _share(self, left: float) -> float:
         return left**3

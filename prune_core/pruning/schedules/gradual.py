@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import ClassVar, Self
 
 from pydantic import model_validator
 
 from prune_core.errors import ConfigError
+from prune_core.formulas import Pieces, share, tex
 from prune_core.pruning.schedules.base import Schedule
 from prune_core.settings import setting
 
 
 class Gradual(Schedule):
-    """Sparsity that grows from ``initial`` at ``start`` to ``final`` at ``stop``. A member gives ``_share``."""
+    """Sparsity that grows from ``initial`` at ``start`` to ``final`` at ``stop``. A member gives ``_share``.
 
+    ``exponent`` is that of ``_share`` in the formula, as LaTeX; None where it is no power.
+    """
+
+    exponent: ClassVar[str | None] = None
     start: int = setting(100, ge=0, le=10_000_000, unit="steps", help="Step at which pruning begins.")
     stop: int = setting(300, ge=1, le=10_000_000, unit="steps", help="Step at which the final sparsity is reached.")
     every: int = setting(
@@ -54,3 +59,14 @@ class Gradual(Schedule):
     @property
     def end(self) -> int:
         return self.stop
+
+    def filled(self, step: int) -> Pieces:
+        if self.exponent is None or not self.start <= step < self.stop:
+            return super().filled(step)
+        at = step - (step - self.start) % self.every  # the last removal so far
+        x = 1 - (at - self.start) / (self.stop - self.start)
+        way = rf"({tex(self.initial)} - {tex(self.final)}) \cdot {tex(x)}{self.exponent}"
+        return (
+            rf"x = 1 - \frac{{{at} - {self.start}}}{{{self.stop} - {self.start}}} = {tex(x)}",
+            rf"s_{{{step}}} = {tex(self.final)} + {way} = {share(self(step))}",
+        )

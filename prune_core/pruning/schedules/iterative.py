@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import model_validator
 
 from prune_core.errors import ConfigError
+from prune_core.formulas import Pieces, share, tex
 from prune_core.pruning.schedules.base import Schedule
 from prune_core.registry import register
 from prune_core.settings import setting
@@ -44,3 +45,10 @@ class Iterative(Schedule):
     @property
     def end(self) -> int:
         return self.first + (self.rounds - 1) * self.between
+
+    def filled(self, step: int) -> Pieces:
+        if step < self.first:
+            return super().filled(step)
+        made = min((step - self.first) // self.between + 1, self.rounds)
+        left = rf"1 - s_{{{made}}} = (1 - {tex(self.final)})^{{{made}/{self.rounds}}}"
+        return left, rf"s_{{{made}}} = {share(self(step))}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from prune_core.pruning.schedules.gradual import Gradual
 from prune_core.registry import register
 
@@ -14,6 +16,8 @@ from prune_core.registry import register
 )
 class Linear(Gradual):
     """Removes as many weights at every step."""
+
+    exponent: ClassVar[str | None] = ""
 
     def _share(self, left: float) -> float:
         return left

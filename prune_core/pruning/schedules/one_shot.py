@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from prune_core.formulas import Pieces, share
 from prune_core.pruning.schedules.base import Schedule
 from prune_core.registry import register
 from prune_core.settings import setting
@@ -27,3 +28,7 @@ class OneShot(Schedule):
     @property
     def end(self) -> int:
         return self.at
+
+    def filled(self, step: int) -> Pieces:
+        order = rf"\ge {self.at}" if step >= self.at else rf"< {self.at}"
+        return (rf"s_{{{step}}} = {share(self(step))} \;\text{{ as }}\; {step} {order}",)
