@@ -130,6 +130,7 @@ class Chart {
       if (this.held[name]) layout[name] = { ...layout[name], range: [...this.held[name]], autorange: false };
       if (narrow && name[0] === "x") layout[name].nticks ??= 6;
     }
+    if (layout.scene) layout.scene = { ...layout.scene, uirevision: `${layout.uirevision}/${this.zooms}` };
     if (narrow) layout.legend = { ...layout.legend, font: { size: 11.5, ...layout.legend?.font } };
     // a finger on a narrow chart wants to scroll the page
     if (matchMedia("(pointer: coarse)").matches || this.message.select) layout.dragmode = layout.dragmode ?? false;
@@ -155,6 +156,13 @@ class Chart {
   async render() {
     if (!this.plot.clientWidth || !this.plot.clientHeight) {
       this.seen = false; // hidden, in another tab say: the observer tells when it shows
+      return;
+    }
+    if (this.message.layout.scene && !hasWebGL()) {
+      this.say(this.message.layout.meta?.no_webgl ?? "This browser draws no surfaces (WebGL is off).");
+      [this.width, this.height, this.shownZooms, this.fresh] = [this.plot.clientWidth, this.plot.clientHeight, this.zooms, false];
+      this.drawn = false;
+      this.seen = false;
       return;
     }
     let Plotly;
@@ -199,6 +207,7 @@ class Chart {
     gd.on("plotly_relayouting", () => this.handle.place(gd));
     gd.on("plotly_relayout", (change) => {
       for (const key of Object.keys(change)) {
+        if (key.startsWith("scene.camera")) this.resetButton.hidden = false; // where it turned to, Plotly keeps itself
         const name = /^([xy]axis\d*)\.range/.exec(key)?.[1];
         if (!name) continue;
         this.held[name] = [...gd._fullLayout[name].range];
