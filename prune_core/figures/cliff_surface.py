@@ -19,7 +19,7 @@ SIZES = {"none": 3.0, "norm": 3.0, "value": 3.4}  # px, so that the three look e
 LIFT, RAISED = 0.008, 0.014  # loss; a line or a mark that lies in a surface would be half hidden by it
 ACROSS = 20  # points on each update's way
 TOP = 0.5  # loss: the ceiling of the picture
-CAMERA = {"eye": {"x": 0.68, "y": 1.55, "z": 0.88}, "center": {"x": 0.06, "y": 0.0, "z": -0.2}}  # before the wall
+CAMERA = {"eye": {"x": 0.74, "y": 1.68, "z": 0.95}, "center": {"x": 0.17, "y": 0.0, "z": -0.2}}  # before the wall
 NO_WEBGL = "This browser draws no surfaces (WebGL is off); the map shows the same."
 
 

@@ -130,7 +130,8 @@ class Chart {
       if (this.held[name]) layout[name] = { ...layout[name], range: [...this.held[name]], autorange: false };
       if (narrow && name[0] === "x") layout[name].nticks ??= 6;
     }
-    if (layout.scene) layout.scene = { ...layout.scene, uirevision: `${layout.uirevision}/${this.zooms}` };
+    // a copy: Plotly writes the camera that somebody turned into the scene's own
+    if (layout.scene) layout.scene = { ...structuredClone(layout.scene), uirevision: `${layout.uirevision}/${this.zooms}` };
     if (narrow) layout.legend = { ...layout.legend, font: { size: 11.5, ...layout.legend?.font } };
     // a finger on a narrow chart wants to scroll the page
     if (matchMedia("(pointer: coarse)").matches || this.message.select) layout.dragmode = layout.dragmode ?? false;
