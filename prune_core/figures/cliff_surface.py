@@ -9,12 +9,11 @@ import numpy as np
 from scipy.ndimage import map_coordinates
 
 from prune_core.clipping import cliff
-from prune_core.figures.cliff import DASHES, LABELS, Cliff, alt_cliff, cliff_data, fate
+from prune_core.figures.cliff import DASHES, LABELS, SYMBOLS, Cliff, alt_cliff, cliff_data, fate
 from prune_core.figures.drawing import Plain, drawing, empty, frame
 from prune_core.figures.palette import Palette
 
 TITLE = "The cliff as a surface: descents that meet a wall"
-SYMBOLS = {"none": "x", "norm": "circle", "value": "diamond"}
 SIZES = {"none": 3.0, "norm": 3.0, "value": 3.4}  # px, so that the three look equally large
 LIFT, RAISED = 0.008, 0.014  # loss; a line or a mark that lies in a surface would be half hidden by it
 ACROSS = 20  # points on each update's way

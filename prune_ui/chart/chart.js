@@ -51,7 +51,7 @@ class Chart {
     this.button("image", "PNG", "Download this chart as a picture", () => this.picture("png"));
     this.button("vector", "SVG", "Download this chart as a vector graphic (SVG)", () => this.picture("svg"));
     this.resetButton.hidden = true;
-    this.handle = new Handle(this.plot, (value, final) => this.tell("drag", { value, final }));
+    this.handle = new Handle(this.plot, (value, final, row) => this.tell("drag", { value, final, row: row ?? null }));
     this.handle.released = () => this.schedule();
     this.brush = new Brush(this.plot, (axis, low, high) => this.tell("brush", { axis, low, high }));
     this.seen = false;
