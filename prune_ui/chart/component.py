@@ -96,9 +96,9 @@ def chart(
     its title included. ``alt`` says in words what the picture shows; the lab's figures bring their own. ``drag`` is
     True to make the figure's own threshold line a handle, or a dictionary that adds to it or describes one. ``on_drag``
     gets the new value before the script runs again, ``on_row`` in its place the row and its value where the drag has
-    rows, ``on_select`` the clicked point. Values are held to the drag's
-    bounds here, whatever the browser sent. ``brush`` is the number of upright axes, at x = 0, 1, ..., along which a
-    part can be dragged; ``on_brush`` gets the axis' number and from where to where in y, or None and None.
+    rows, ``on_select`` the clicked point. Values are held to the drag's bounds here, whatever the browser sent.
+    ``brush`` is the number of upright axes, at x = 0, 1, ..., along which a part can be dragged; ``on_brush`` gets the
+    axis' number and from where to where in y, or None and None.
     """
     if not key:
         raise ConfigError("A chart needs a key, so that it can be updated in place.")

@@ -11,7 +11,7 @@ function number(v) {
 class Handle {
   constructor(plot, send) {
     this.plot = plot;
-    this.send = send; // (value, final) => void
+    this.send = send; // (value, final, row) => void
     this.lines = [];
     this.rest = []; // a mark for each row that could be taken; the one in hand is hidden
     this.held = null; // a value let go here that the server has not answered yet
@@ -63,6 +63,7 @@ class Handle {
       const row = this.rest.push(node) - 1;
       node.addEventListener("pointerdown", (e) => {
         if (e.button || this.dragging) return;
+        clearTimeout(this.typing); // it would be told as this row's
         this.held = null;
         this.set({ ...this.drag, ...this.drag.rows[row], row });
         this.place();
