@@ -14,6 +14,7 @@ from prune_core.clipping.curves import Lane
 from prune_core.data.cache import Cache
 from prune_core.figures.cliff import cliff_data, draw_cliff
 from prune_core.figures.cliff_loss import cliff_loss_data, draw_cliff_loss
+from prune_core.figures.cliff_surface import cliff_surface_data, draw_cliff_surface
 from prune_core.figures.clip_arrows import clip_arrows_data, draw_clip_arrows
 from prune_core.figures.clip_curves import Measure, clip_curves_data, dash, draw_clip_curves
 from prune_core.figures.clip_histogram import ClipHistogram, clip_histogram_data, draw_clip_histogram
@@ -98,6 +99,11 @@ def layers(reply: GradientReply, at: Mapping[str, int], shown: Shown) -> None:
 def cliff(paths: Sequence[descents.Path]) -> None:
     """The surface from above, with the descents."""
     _show("cliff", TALL, draw_cliff.plain(cliff_data(paths)))
+
+
+def cliff_surface(paths: Sequence[descents.Path]) -> None:
+    """The surface in three dimensions, with the descents on it."""
+    _show("cliff_surface", TALL, draw_cliff_surface.plain(cliff_surface_data(paths)))
 
 
 def cliff_loss(paths: Sequence[descents.Path]) -> None:

@@ -29,7 +29,7 @@ MOMENTS = (0, 10, 50, 200, 1000)
 END = "end"
 FIRST_MOMENT, FIRST_EXAMPLES = "50", 64
 SKIP = frozenset({"start", "clip", "prune"})  # the gradient is looked at before any of that
-OWN = frozenset({"at", "examples", "draw", "strategy", "layers", "cliff_lr", "cliff_clip"})  # in the link
+OWN = frozenset({"at", "examples", "draw", "strategy", "layers", "cliff", "cliff_lr", "cliff_clip"})  # in the link
 EXAMPLES = (16, 64, 256, 1024)
 LR_SPAN, CLIP_SPAN = (0.05, 8.0), (0.01, 10.0)
 FIRST_LR, FIRST_CLIP = 1.0, 0.25
@@ -45,6 +45,7 @@ AT: Key[dict[str, float]] = Key("clipping/at", {})
 """Thresholds that were chosen, by lane; the others have their defaults."""
 CLIFF_LR: Key[float] = Key("clipping/cliff_lr", FIRST_LR)
 CLIFF_CLIP: Key[float] = Key("clipping/cliff_clip", FIRST_CLIP)
+CLIFF_SHOWN: Key[str] = Key("clipping/cliff_shown", "map")
 LOST: Key[str] = Key("clipping/lost", "")
 SAID: Key[str] = Key("clipping/said", "")
 WINDOW: Key[str] = Key("clipping/window", "")
@@ -93,6 +94,7 @@ def open_link() -> None:
     LANE.set(params.get("strategy", "value"))
     SHOWN.set("turned" if params.get("layers") == "turned" else "left" if params.get("layers") == "left" else "changed")
     AT.set({name[2:]: t for name, text in params.items() if name.startswith("t.") and (t := _number(text)) > 0})
+    CLIFF_SHOWN.set("surface" if params.get("cliff") == "surface" else "map")
     CLIFF_LR.set(_held(params.get("cliff_lr"), LR_SPAN, FIRST_LR))
     CLIFF_CLIP.set(_held(params.get("cliff_clip"), CLIP_SPAN, FIRST_CLIP))
 
@@ -113,6 +115,7 @@ def keep_link(source: Source | None) -> None:
             "strategy": "" if LANE.get() == "value" else LANE.get(),
             "layers": "" if SHOWN.get() == "changed" else SHOWN.get(),
             **{f"t.{name}": f"{t:.4g}" for name, t in AT.get().items()},
+            "cliff": "" if CLIFF_SHOWN.get() == "map" else CLIFF_SHOWN.get(),
             "cliff_lr": "" if CLIFF_LR.get() == FIRST_LR else f"{CLIFF_LR.get():.4g}",
             "cliff_clip": "" if CLIFF_CLIP.get() == FIRST_CLIP else f"{CLIFF_CLIP.get():.4g}",
         },

@@ -22,6 +22,7 @@ from prune_ui.options import not_offered
 from prune_ui.session import Key
 
 ROOM = 20  # letters of a slider's label beside which its sign still stands in the same line
+CLIFF = {"map": "Map", "surface": "Surface"}
 SHOWN = {"changed": "Entries changed", "turned": "Turn", "left": "Length left"}
 
 
@@ -210,9 +211,13 @@ def _cliff() -> None:
                 "Clip threshold", state.CLIFF_CLIP, state.CLIP_SPAN,
                 "Longest gradient with clipping by norm; largest of the two entries with clipping by value.",
             )  # fmt: skip
+            state.CLIFF_SHOWN.set(state.CLIFF_SHOWN.get())
+            st.segmented_control(
+                "Shown as", list(CLIFF), key=state.CLIFF_SHOWN.name, format_func=lambda name: CLIFF[name], required=True
+            )
         left, right = st.columns(2, gap="medium")
         with left:
-            charts.cliff(paths)
+            (charts.cliff_surface if state.CLIFF_SHOWN.get() == "surface" else charts.cliff)(paths)
         with right:
             charts.cliff_loss(paths)
     if (source := state.source()) is not None:

@@ -26,6 +26,7 @@ from prune_ui.session import Key
 LOSSES = (0.005, 0.01, 0.02, 0.05, 0.1)
 SLIDERS = 24  # layers that each have a slider of their own; of more only the chosen one
 LARGEST = 0.999
+SAME = 1e-5  # a share that the browser sends back as it was
 WAYS = {"Yours": "", "Global": "one global ranking", "Same share": "the same share of every layer"}
 SHARES: Key[dict[str, float]] = Key("prune/budget/shares", {})
 """By layer; empty: as the sliders above have it."""
@@ -48,8 +49,8 @@ def section(source: Source, reply: PreviewReply) -> bool:
     with st.container(border=True, key="prune_budget"):
         st.markdown("**A budget for each layer**")
         st.caption(
-            "It starts as the sliders above have it. Drag the handle of a layer, click another layer's dot to take "
-            "that one, or use its slider: every layer gives up the share that you say, the lowest by the criterion."
+            "It starts as the sliders above have it. Drag a layer's handle, or use its slider: "
+            "every layer gives up the share that you say, the lowest by the criterion."
         )
         _fill(scan, start)
         shares = _shares(start)
@@ -144,17 +145,21 @@ def _chart(
     numel = {layer.name: layer.numel for layer in reply.layers}
     chosen = state.LAYER.get() if state.LAYER.get() in numel else next(iter(numel))
     elsewhere = {layer.name: layer.sparsity for layer in other.layers} if other is not None else None
-    figure = draw_layer_budget.plain(
-        layer_budget_data(numel, shares, bears=bears, other=elsewhere, chosen=chosen)
-    )  # fmt: skip
+    data = layer_budget_data(numel, shares, bears=bears, other=elsewhere, chosen=chosen)
+    figure = draw_layer_budget.plain(data)
 
     def chose(point: Mapping[str, Any]) -> None:
         if str(point.get("y")) in numel:
             state.LAYER.set(str(point["y"]))
 
+    def moved(row: int, share: float) -> None:
+        state.LAYER.set(data.names[row])
+        if abs(share - data.budget[row]) > SAME:  # a click takes a handle, and moves nothing
+            put(data.names[row], share)
+
     chart(
         figure, key="prune/budget/chart", drag=figure["layout"]["meta"].get("drag"),
-        on_drag=lambda share: put(chosen, share), select="click", on_select=chose,
+        on_drag=lambda share: put(chosen, share), on_row=moved, select="click", on_select=chose,
     )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from prune_core.figures.claim_dots import alt_claim_dots, claim_dots_data, draw_
 from prune_core.figures.class_change import alt_class_change, class_change_data, draw_class_change
 from prune_core.figures.cliff import alt_cliff, cliff_data, draw_cliff
 from prune_core.figures.cliff_loss import alt_cliff_loss, cliff_loss_data, draw_cliff_loss
+from prune_core.figures.cliff_surface import alt_cliff_surface, cliff_surface_data, draw_cliff_surface
 from prune_core.figures.clip_arrows import alt_clip_arrows, clip_arrows_data, draw_clip_arrows
 from prune_core.figures.clip_curves import alt_clip_curves, clip_curves_data, draw_clip_curves
 from prune_core.figures.clip_histogram import alt_clip_histogram, clip_histogram_data, draw_clip_histogram
@@ -85,6 +86,7 @@ __all__ = [
     "alt_class_change",
     "alt_cliff",
     "alt_cliff_loss",
+    "alt_cliff_surface",
     "alt_clip_arrows",
     "alt_clip_curves",
     "alt_clip_histogram",
@@ -119,6 +121,7 @@ __all__ = [
     "class_change_data",
     "cliff_data",
     "cliff_loss_data",
+    "cliff_surface_data",
     "clip_arrows_data",
     "clip_curves_data",
     "clip_histogram_data",
@@ -136,6 +139,7 @@ __all__ = [
     "draw_class_change",
     "draw_cliff",
     "draw_cliff_loss",
+    "draw_cliff_surface",
     "draw_clip_arrows",
     "draw_clip_curves",
     "draw_clip_histogram",

@@ -40,6 +40,12 @@ def outside(path: cliff.Path) -> bool:
     return not (cliff.W[0] <= w <= cliff.W[1] and cliff.B[0] <= b <= cliff.B[1])
 
 
+def fate(paths: Iterable[cliff.Path]) -> str:
+    """Which descents leave the picture."""
+    gone = [LABELS[path.way] for path in paths if outside(path)]
+    return f"Thrown out of the picture: {', '.join(gone)}" if gone else "All stay in sight"
+
+
 def alt_cliff(data: Cliff) -> str:
     """The picture in words."""
     if not data.paths:
@@ -85,9 +91,8 @@ def draw_cliff(data: Cliff, colours: Palette) -> Plain:
          "marker": {"size": 13, "color": colours.background, "line": {"width": 2.5, "color": colours.ink}},
          "showlegend": False, "hoverinfo": "skip", "meta": {"table": False}}
     )  # fmt: skip
-    gone = [LABELS[p.way] for p in data.paths if outside(p)]
     return frame(
-        traces, title=TITLE, subtitle=f"Thrown out of the picture: {', '.join(gone)}" if gone else "All stay in sight",
+        traces, title=TITLE, subtitle=fate(data.paths),
         x="w (weight)", y="b (bias)", alt=alt_cliff(data), hovermode="closest", height=420,
         xaxis={"range": list(cliff.W)}, yaxis={"range": list(cliff.B), "showgrid": False},
     )  # fmt: skip

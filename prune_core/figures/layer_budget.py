@@ -12,6 +12,7 @@ from prune_core.figures.palette import Palette, rgba
 from prune_core.figures.words import count, percent
 
 TITLE = "Your budget: how much each layer gives up"
+HANDLES = 24  # layers that each have a handle; of more only the chosen one
 LIMIT = 40  # layers shown: the largest, in their order
 
 
@@ -66,7 +67,7 @@ def alt_layer_budget(data: LayerBudget) -> str:
 
 @drawing
 def draw_layer_budget(data: LayerBudget, colours: Palette) -> Plain:
-    """A dot a layer, the chosen one with a handle; grey bars up to what a layer bears, rings where a scope would be."""
+    """A dot and a handle a layer (of many only the chosen one's); bars for what each bears, rings for a scope's."""
     if not data.names:
         return empty(TITLE, "No layer has weights to remove.", x="weights of that layer removed", y="layer")
     names, many = list(data.names), len(data.names) > 14
@@ -96,8 +97,9 @@ def draw_layer_budget(data: LayerBudget, colours: Palette) -> Plain:
         i = names.index(data.chosen)
         share = float(data.budget[i])
         shapes = [threshold_line("x", share, colours.pruning)]
-        drag = {"axis": "x", "value": share, "min": data.least, "max": 0.999, "label": data.chosen, "percent": True,
-                "color": "pruning", "span": [i - 0.5, i + 0.5]}  # fmt: skip
+        drag = {"axis": "x", "min": data.least, "max": 0.999, "percent": True, "color": "pruning", **_row(data, i)}
+        if len(names) <= HANDLES:
+            drag |= {"rows": [_row(data, k) for k in range(len(names))], "row": i}
     return frame(
         traces, title=TITLE, subtitle=f"{percent(data.total)} of all weights together",
         x="weights of that layer removed",
@@ -108,3 +110,8 @@ def draw_layer_budget(data: LayerBudget, colours: Palette) -> Plain:
                "showgrid": False, "nticks": len(names),
                "tickfont": {"size": 10.5 if many else 12.5, "color": colours.ink}},
     )  # fmt: skip
+
+
+def _row(data: LayerBudget, i: int) -> Plain:
+    """A layer's handle: where it stands, what it is called, and from where to where its line goes."""
+    return {"value": float(data.budget[i]), "label": data.names[i], "span": [i - 0.5, i + 0.5]}

@@ -51,7 +51,7 @@ class Chart {
     this.button("image", "PNG", "Download this chart as a picture", () => this.picture("png"));
     this.button("vector", "SVG", "Download this chart as a vector graphic (SVG)", () => this.picture("svg"));
     this.resetButton.hidden = true;
-    this.handle = new Handle(this.plot, (value, final) => this.tell("drag", { value, final }));
+    this.handle = new Handle(this.plot, (value, final, row) => this.tell("drag", { value, final, row: row ?? null }));
     this.handle.released = () => this.schedule();
     this.brush = new Brush(this.plot, (axis, low, high) => this.tell("brush", { axis, low, high }));
     this.seen = false;
@@ -130,6 +130,8 @@ class Chart {
       if (this.held[name]) layout[name] = { ...layout[name], range: [...this.held[name]], autorange: false };
       if (narrow && name[0] === "x") layout[name].nticks ??= 6;
     }
+    // a copy: Plotly writes the camera that somebody turned into the scene's own
+    if (layout.scene) layout.scene = { ...structuredClone(layout.scene), uirevision: `${layout.uirevision}/${this.zooms}` };
     if (narrow) layout.legend = { ...layout.legend, font: { size: 11.5, ...layout.legend?.font } };
     // a finger on a narrow chart wants to scroll the page
     if (matchMedia("(pointer: coarse)").matches || this.message.select) layout.dragmode = layout.dragmode ?? false;
@@ -155,6 +157,13 @@ class Chart {
   async render() {
     if (!this.plot.clientWidth || !this.plot.clientHeight) {
       this.seen = false; // hidden, in another tab say: the observer tells when it shows
+      return;
+    }
+    if (this.message.layout.scene && !hasWebGL()) {
+      this.say(this.message.layout.meta?.no_webgl ?? "This browser draws no surfaces (WebGL is off).");
+      [this.width, this.height, this.shownZooms, this.fresh] = [this.plot.clientWidth, this.plot.clientHeight, this.zooms, false];
+      this.drawn = false;
+      this.seen = false;
       return;
     }
     let Plotly;
@@ -199,6 +208,7 @@ class Chart {
     gd.on("plotly_relayouting", () => this.handle.place(gd));
     gd.on("plotly_relayout", (change) => {
       for (const key of Object.keys(change)) {
+        if (key.startsWith("scene.camera")) this.resetButton.hidden = false; // where it turned to, Plotly keeps itself
         const name = /^([xy]axis\d*)\.range/.exec(key)?.[1];
         if (!name) continue;
         this.held[name] = [...gd._fullLayout[name].range];

@@ -36,7 +36,8 @@ class Drag(TypedDict, total=False):
     live: also report while it moves, at most every 120 ms, not only when let go; percent: show a share as per cent;
     grip: the end of the line that carries the grip, "high" (top, right) or "low"; follow: the name of a line on which a
     dot walks while the handle moves; span: from where to where on the other axis the line goes (of categories, their
-    numbers), for one row among many.
+    numbers), for one row among many; rows: all rows that can be taken, each with its value, label and span; row: which
+    of them this is. A drag then says which row it moved.
     """
 
     axis: Literal["x", "y"]
@@ -55,11 +56,13 @@ class Drag(TypedDict, total=False):
     grip: Literal["high", "low"]
     follow: str
     span: Sequence[float]
+    rows: Sequence[Mapping[str, Any]]
+    row: int
 
 
 @dataclass(frozen=True)
 class ChartEvent:
-    """What a visitor did. ``value`` and ``final`` (let go, not moving) of a drag; ``point`` of a click.
+    """What a visitor did. ``value``, ``final`` (let go, not moving) and ``row`` of a drag; ``point`` of a click.
 
     ``point`` has trace, name, index, x, y and customdata. ``part`` of a brush: the axis' number, and from where to
     where in y; None and None for all of it.
@@ -70,6 +73,7 @@ class ChartEvent:
     final: bool = True
     point: Mapping[str, Any] = field(default_factory=dict)
     part: tuple[int, float | None, float | None] | None = None
+    row: int | None = None
 
 
 def chart(
@@ -80,6 +84,7 @@ def chart(
     alt: str = "",
     drag: Drag | Mapping[str, Any] | bool | None = None,
     on_drag: Callable[[float], Any] | None = None,
+    on_row: Callable[[int, float], Any] | None = None,
     select: Literal["click"] | None = None,
     on_select: Callable[[Mapping[str, Any]], Any] | None = None,
     brush: int = 0,
@@ -90,9 +95,10 @@ def chart(
     ``key`` names the chart: with the same key it is updated in place. ``height`` is in px, the figure's own by default,
     its title included. ``alt`` says in words what the picture shows; the lab's figures bring their own. ``drag`` is
     True to make the figure's own threshold line a handle, or a dictionary that adds to it or describes one. ``on_drag``
-    gets the new value before the script runs again, ``on_select`` the clicked point. Values are held to the drag's
-    bounds here, whatever the browser sent. ``brush`` is the number of upright axes, at x = 0, 1, ..., along which a
-    part can be dragged; ``on_brush`` gets the axis' number and from where to where in y, or None and None.
+    gets the new value before the script runs again, ``on_row`` in its place the row and its value where the drag has
+    rows, ``on_select`` the clicked point. Values are held to the drag's bounds here, whatever the browser sent.
+    ``brush`` is the number of upright axes, at x = 0, 1, ..., along which a part can be dragged; ``on_brush`` gets the
+    axis' number and from where to where in y, or None and None.
     """
     if not key:
         raise ConfigError("A chart needs a key, so that it can be updated in place.")
@@ -117,7 +123,11 @@ def chart(
 
     def dragged() -> None:
         event = _drag_event(_sent(key, "drag"), handle)
-        if event is not None and on_drag is not None and event.value is not None:
+        if event is None or event.value is None:
+            return
+        if event.row is not None and on_row is not None:
+            on_row(event.row, event.value)
+        elif on_drag is not None:
             on_drag(event.value)
 
     def selected() -> None:
@@ -170,7 +180,10 @@ def _drag_event(sent: Any, drag: Mapping[str, Any] | None) -> ChartEvent | None:
     low, high = drag.get("min"), drag.get("max")
     held = max(value, low) if low is not None else value
     held = min(held, high) if high is not None else held
-    return ChartEvent("drag", value=float(held), final=bool(sent.get("final", True)))
+    row, rows = sent.get("row"), drag.get("rows") or ()
+    if rows and (isinstance(row, bool) or not isinstance(row, int) or not 0 <= row < len(rows)):
+        return None  # whose value it is would be a guess
+    return ChartEvent("drag", value=float(held), final=bool(sent.get("final", True)), row=row if rows else None)
 
 
 def _part(sent: Any, axes: int) -> tuple[int, float | None, float | None] | None:

@@ -11,8 +11,9 @@ function number(v) {
 class Handle {
   constructor(plot, send) {
     this.plot = plot;
-    this.send = send; // (value, final) => void
+    this.send = send; // (value, final, row) => void
     this.lines = [];
+    this.rest = []; // a mark for each row that could be taken; the one in hand is hidden
     this.held = null; // a value let go here that the server has not answered yet
     this.dragging = false;
     this.shade = this.add("lab-shade");
@@ -29,8 +30,13 @@ class Handle {
 
   /** New settings from the server, or none. */
   set(drag) {
+    // a row that is in hand here is newer than the message
+    const kept = (this.dragging || this.held) && drag?.rows?.[this.row];
+    if (kept) drag = { ...drag, ...kept };
+    else this.row = drag?.row;
     this.drag = drag;
-    if (this.held && drag && drag.value !== this.held.before) this.held = null; // the server has taken it up
+    if (this.held && drag && (drag.value !== this.held.before || drag.value === this.held.value)) this.held = null; // the server has taken it up
+    this.mark(drag?.rows ?? []);
     const wanted = drag ? (drag.mirror ? 2 : 1) : 0;
     while (this.lines.length > wanted) Object.values(this.lines.pop()).forEach((n) => n.remove?.());
     while (this.lines.length < wanted) this.lines.push(this.line(this.lines.length ? -1 : 1));
@@ -47,6 +53,24 @@ class Handle {
     grip.setAttribute("aria-orientation", drag.axis === "x" ? "horizontal" : "vertical");
     if (drag.min !== null && drag.min !== undefined) grip.setAttribute("aria-valuemin", drag.min);
     if (drag.max !== null && drag.max !== undefined) grip.setAttribute("aria-valuemax", drag.max);
+  }
+
+  /** A mark for each of the rows, to be taken in one go. */
+  mark(rows) {
+    while (this.rest.length > rows.length) this.rest.pop().remove();
+    while (this.rest.length < rows.length) {
+      const node = this.add("lab-rest");
+      const row = this.rest.push(node) - 1;
+      node.addEventListener("pointerdown", (e) => {
+        if (e.button || this.dragging) return;
+        clearTimeout(this.typing); // it would be told as this row's
+        this.held = null;
+        this.set({ ...this.drag, ...this.drag.rows[row], row });
+        this.place();
+        this.grab(e, 1, this.lines[0].grip, true);
+      });
+    }
+    rows.forEach(({ label, value }, row) => { this.rest[row].title = this.words(value, label); });
   }
 
   line(sign) {
@@ -120,12 +144,20 @@ class Handle {
     }
     this.cover(known, value, along, across, upright);
     this.walk(known, value, x, y);
+    this.rest.forEach((node, row) => {
+      const { span, value: there } = this.drag.rows[row];
+      const across = this.reach(upright ? y : x, span);
+      node.style.display = row === this.row ? "none" : "";
+      node.className = `lab-rest ${this.drag.axis}`;
+      const [to, middle] = [`${this.pixel(there)}px`, `${across._offset + across._length / 2}px`];
+      Object.assign(node.style, upright ? { left: to, top: middle } : { top: to, left: middle });
+    });
   }
 
   /** How far the line goes across: over the whole plot, or over its own row. */
-  reach(ax) {
-    if (!this.drag.span) return { _offset: ax._offset, _length: ax._length };
-    const [a, b] = this.drag.span.map((v) => ax.l2p(v));
+  reach(ax, span = this.drag.span) {
+    if (!span) return { _offset: ax._offset, _length: ax._length };
+    const [a, b] = span.map((v) => ax.l2p(v));
     return { _offset: ax._offset + Math.min(a, b), _length: Math.abs(b - a) };
   }
 
@@ -141,8 +173,12 @@ class Handle {
     Object.assign(this.dot.style, { left: `${x._offset + x.d2p(value)}px`, top: `${y._offset + y.d2p(there)}px` });
   }
 
+  words(value, label) {
+    return `${label ? label + " " : ""}${this.drag.percent ? (100 * value).toFixed(1) + " %" : number(value)}${this.drag.unit ? " " + this.drag.unit : ""}`;
+  }
+
   label(to, value, known, along, across, upright) {
-    const text = `${this.drag.label ? this.drag.label + " " : ""}${this.drag.percent ? (100 * value).toFixed(1) + " %" : number(value)}${this.drag.unit ? " " + this.drag.unit : ""}`;
+    const text = this.words(value, this.drag.label);
     this.chip.textContent = text;
     this.chip.style.display = known ? "" : "none";
     const { offsetWidth: w, offsetHeight: h } = this.chip;
@@ -173,7 +209,8 @@ class Handle {
     for (const [k, v] of Object.entries(box)) this.shade.style[k] = `${v}px`;
   }
 
-  grab(event, sign, node) {
+  /** From here on the line follows the pointer; `taken`: it was another row's before, which counts without a move. */
+  grab(event, sign, node, taken = false) {
     if (event.button || !this.axis()) return;
     event.preventDefault();
     event.stopPropagation();
@@ -185,7 +222,7 @@ class Handle {
     const upright = this.drag.axis === "x";
     const origin = this.plot.getBoundingClientRect();
     const slip = (upright ? event.clientX - origin.left : event.clientY - origin.top) - this.pixel(sign * this.value);
-    let moved = false;
+    let moved = taken;
     const move = (e) => {
       const box = this.plot.getBoundingClientRect();
       const raw = this.at((upright ? e.clientX - box.left : e.clientY - box.top) - (Math.abs(slip) < 30 ? slip : 0));
@@ -247,6 +284,6 @@ class Handle {
       this.hold();
       setTimeout(() => this.place(), 4100); // a value that was refused goes back
     }
-    this.send(Number(this.current.toPrecision(6)), final);
+    this.send(Number(this.current.toPrecision(6)), final, this.row);
   }
 }

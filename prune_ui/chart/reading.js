@@ -65,3 +65,16 @@ function loadPlotly(url) {
   });
   return library;
 }
+
+let webgl = null;
+
+/** Whether this browser draws in three dimensions; asked once, since every try holds a context for a while. */
+function hasWebGL() {
+  if (webgl === null) {
+    const canvas = document.createElement("canvas");
+    const context = canvas.getContext("webgl") ?? canvas.getContext("experimental-webgl");
+    webgl = Boolean(context);
+    context?.getExtension("WEBGL_lose_context")?.loseContext();
+  }
+  return webgl;
+}

@@ -26,12 +26,12 @@ const same = (a, b) => a.length === b.length && a.every((v, i) => v === b[i]);
 
 /** The visible traces as CSV: one row an x where all share it, one row a point otherwise, one row a cell for maps. */
 function tableOf(gd) {
-  const axis = (name, fallback) => plainText(gd._fullLayout[name]?.title?.text) || fallback;
+  const axis = (name, fallback) => plainText((gd._fullLayout.scene?.[name] ?? gd._fullLayout[name])?.title?.text) || fallback;
   const x = axis("xaxis", "x");
   const y = axis("yaxis", "y");
   const shown = gd._fullData.filter((t) => t.visible === true && t.meta?.table !== false);
   const rows = [];
-  const maps = shown.filter((t) => t.type === "heatmap" || t.type === "contour");
+  const maps = shown.filter((t) => ["heatmap", "contour", "surface"].includes(t.type));
   for (const t of maps) {
     rows.push([x, y, t.name && !/^trace \d+$/.test(t.name) ? t.name : "value"]);
     t.z.forEach((line, r) => Array.from(line).forEach((v, c) => rows.push([t.x?.[c] ?? c, t.y?.[r] ?? r, v])));
@@ -39,9 +39,12 @@ function tableOf(gd) {
   const lines = shown.filter((t) => !maps.includes(t) && t.x && t.y).map((t) => {
     const flat = t.orientation === "h";
     if (t.meta?.table === "complement") t = { name: t.name, x: Array.from(t.x, (v) => 1 - v), y: t.y };
-    return { name: t.name || y, at: Array.from(flat ? t.y : t.x), value: Array.from(flat ? t.x : t.y), key: flat ? y : x };
+    return { name: t.name || y, at: Array.from(flat ? t.y : t.x), value: Array.from(flat ? t.x : t.y), key: flat ? y : x, height: t.z && Array.from(t.customdata ?? t.z) };
   });
-  if (lines.length && lines.every((t) => same(t.at, lines[0].at))) {
+  if (lines.some((t) => t.height)) {
+    rows.push(["series", x, y, axis("zaxis", "z")]);
+    for (const t of lines) t.at.forEach((v, i) => rows.push([t.name, v, t.value[i], t.height?.[i]]));
+  } else if (lines.length && lines.every((t) => same(t.at, lines[0].at))) {
     const names = lines.length === 1 ? [lines[0].key === x ? y : x] : lines.map((t) => t.name);
     rows.push([lines[0].key, ...names]);
     lines[0].at.forEach((v, i) => rows.push([v, ...lines.map((t) => t.value[i])]));

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 import prune_core as pc
-from prune_core.clipping import FlatGradients
+from prune_core.clipping import FlatGradients, cliff
 from prune_core.clipping.curves import Lane, lane, lanes
+from prune_core.figures.cliff_surface import cliff_surface_data
 from prune_core.figures.clip_arrows import clip_arrows_data, draw_clip_arrows
 from prune_core.figures.clip_curves import clip_curves_data, draw_clip_curves
 from prune_core.figures.clip_histogram import clip_histogram_data
@@ -85,3 +86,27 @@ def test_the_map_is_the_report_by_layer():
     assert changed.tolist() == report.layer_changed.tolist()
     assert turned == pytest.approx(np.degrees(np.arccos(report.layer_cosine.numpy())), abs=0.1)
     assert left == pytest.approx((report.layer_norm_after / report.layer_norm_before).numpy(), rel=1e-5)
+
+
+def test_the_paths_lie_on_the_cliffs_surface() -> None:
+    data = cliff_surface_data([cliff.descend(way, 1.0, 0.25) for way in cliff.WAYS], size=61)
+    top, floor = float(data.map.loss.max()), float(data.map.loss.min())
+    for track, path in zip(data.tracks, data.map.paths, strict=True):
+        inside = (np.abs(path.points - np.mean([cliff.W, cliff.B], 1)) <= np.ptp([cliff.W, cliff.B], 1) / 2).all(1)
+        heights = track.stops[:, 2]
+        assert np.array_equal(np.isfinite(heights), inside), "what the picture does not reach is not drawn in it"
+        assert (heights[inside] > path.losses[inside]).all(), "no mark is under the surface"
+        on_grid = track.ground[np.isfinite(track.ground[:, 2]), 2]
+        assert floor < on_grid.min() and on_grid.max() < top + 0.02
+        assert len(track.ground) <= 1000
+    assert np.isnan(data.tracks[0].stops[-1, 2]) and np.isfinite(data.tracks[1].stops).all()
+
+
+def test_the_ground_under_a_path_is_the_grids_own() -> None:
+    """On a node of the grid its height; half-way between two nodes half of both."""
+    w, b, loss = cliff.surface(5)
+    points = np.array([[w[1], b[3]], [(w[1] + w[2]) / 2, b[3]]])
+    path = cliff.Path("norm", points, np.zeros(2), np.zeros(1))
+    ground = cliff_surface_data([path], size=5).tracks[0].ground
+    lift = ground[0, 2] - loss[3, 1]
+    assert 0 < lift < 0.02 and ground[-1, 2] - lift == pytest.approx((loss[3, 1] + loss[3, 2]) / 2)

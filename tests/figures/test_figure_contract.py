@@ -156,6 +156,7 @@ CASES: dict[str, list[Callable[[], Any]]] = {
         lambda: figures.clip_layers_data([], {}, FLAT.names, (100, 1), "left"),
     ],
     "cliff": [lambda: figures.cliff_data(PATHS), lambda: figures.cliff_data([])],
+    "cliff_surface": [lambda: figures.cliff_surface_data(PATHS), lambda: figures.cliff_surface_data([])],
     "cliff_loss": [lambda: figures.cliff_loss_data(PATHS), lambda: figures.cliff_loss_data([])],
     "sparsity": [
         lambda: figures.sparsity_data(history(), [(0, 0.0), (500, 0.0), (2000, 0.9)], MARKS),

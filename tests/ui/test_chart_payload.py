@@ -89,6 +89,14 @@ def test_a_drag_is_held_to_its_bounds_here(sent: Any, value: float | None) -> No
     assert (event.value if event else None) == value
 
 
+@pytest.mark.parametrize(
+    ("row", "taken"), [(1, 1), (0, 0), (2, None), (-1, None), (True, None), ("0", None), (None, None)]
+)
+def test_a_drag_of_rows_says_which_row(row: Any, taken: int | None) -> None:
+    event = component._drag_event({"value": 0.5, "row": row}, {"rows": [{"value": 0.1}, {"value": 0.2}]})
+    assert (event.row if event else None) == taken
+
+
 def test_a_drag_says_what_it_lacks() -> None:
     with pytest.raises(ConfigError, match="'axis'"):
         component._drag({"value": 1}, "light")

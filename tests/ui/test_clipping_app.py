@@ -263,6 +263,27 @@ def test_the_cliff_says_what_its_descents_did(visit):
     assert not errors(page) and url(page)["cliff_lr"] == "2"
 
 
+def test_the_cliff_is_a_map_or_a_surface(visit, monkeypatch):
+    shown: dict[str, Any] = {}
+    monkeypatch.setattr(clipping_charts, "chart", lambda figure, *, key, **more: shown.update({key: (figure, more)}))
+    page = visit()
+    assert "clipping/cliff" in shown and "clipping/cliff_surface" not in shown and "cliff" not in url(page)
+    shown.clear()
+    page = visit(cliff="surface", cliff_lr="0.5")
+    figure, more = shown["clipping/cliff_surface"]
+    assert "clipping/cliff" not in shown and url(page)["cliff"] == "surface" and not errors(page)
+    path = cliff.descend("norm", 0.5, clipping_state.FIRST_CLIP)
+    stops = next(
+        t
+        for t in figure["data"]
+        if t["type"] == "scatter3d" and t["name"] == "clipped by norm" and t["mode"] == "markers"
+    )
+    assert np.array_equal(np.column_stack([stops["x"], stops["y"]]), path.points)
+    assert f"w = {path.points[-1][0]:.3g}" in more["alt"]
+    page.segmented_control(key=clipping_state.CLIFF_SHOWN.name).set_value("map").run()
+    assert not errors(page) and "cliff" not in url(page)
+
+
 def test_a_source_is_known_by_what_decides_its_gradient():
     experiment = pc.Experiment(data=pc.Digits(), model=pc.SmallCNN())
     one = Source("a", GradientRequest(experiment=experiment, step=3), experiment)

@@ -5,12 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from lab_browser_tools import drawn, fits, still, until
+from lab_browser_tools import drawn, fits, shown, still, until
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.browser
 
 VALUE = ".st-key-clipping-at-value input[type=range]"
+
+SURFACE = "document.querySelector('.st-key-clipping-cliff_surface .lab-gd')"
+NO_WEBGL = """HTMLCanvasElement.prototype.getContext = new Proxy(HTMLCanvasElement.prototype.getContext, {
+    apply: (real, canvas, given) => (/webgl/.test(given[0]) ? null : Reflect.apply(real, canvas, given)),
+})"""
 
 
 def trace(chart: str, name: str) -> str:
@@ -137,3 +142,49 @@ def test_the_cliff_answers_its_sliders(visit: Any) -> None:
     slider.press("ArrowLeft")
     page.wait_for_url("**/clipping?*cliff_lr=*")
     page.wait_for_function(f"(v) => {{ const now = ({end})(); return now && now !== v }}", arg=before)
+
+
+def test_the_cliff_as_a_surface_keeps_its_camera(visit: Any, shot: Any) -> None:
+    """It draws; turned by hand it stays turned while a slider moves; without WebGL a sentence stands in its place."""
+    page = visit("/clipping", height=1300)
+    drawn(page, 3)
+    cliff, surface = page.locator(".st-key-clipping_cliff"), page.locator(".st-key-clipping-cliff_surface")
+    shown(page, cliff)
+    cliff.get_by_text("Surface", exact=True).click()
+    page.wait_for_url("**/clipping?*cliff=surface*")
+    shown(page, surface)
+    scene = f"{SURFACE}?._fullLayout?.scene"
+    page.wait_for_function(f"() => {scene}?._scene?.glplot && !{scene}._scene.glplot.contextLost")
+    still(page)
+    eye = (
+        f"() => {{ const e = {scene}._scene.getCamera().eye; return [e.x, e.y, e.z].map((v) => v.toFixed(3)).join() }}"
+    )
+    before = page.evaluate(eye)
+    box = surface.locator(".lab-gd").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 30, y, steps=4)
+    page.mouse.up()
+    whole = surface.get_by_role("button", name="Show everything again")
+    whole.wait_for()
+    turned = page.evaluate(eye)
+    assert turned != before, "a drag turns it"
+    stops = "(t) => t.mode === 'markers' && t.name === 'clipped by norm'"
+    end = f"{SURFACE}._fullData.find({stops}).customdata.at(-1)"
+    loss = page.evaluate(f"() => {end}")
+    slider = cliff.locator("input[type=range]").first
+    slider.focus()
+    slider.press("ArrowLeft")
+    page.wait_for_function(f"(v) => {end} !== v", arg=loss)
+    assert page.evaluate(eye) == turned, "the slider leaves the camera where it is"
+    shot(page, "clipping-surface")
+    whole.click()
+    page.wait_for_function(f"(v) => ({eye})() === v", arg=before)
+
+    page.add_init_script(NO_WEBGL)
+    page.reload()
+    shown(page, surface)
+    surface.get_by_text("This browser draws no surfaces (WebGL is off)").wait_for()
+    cliff.get_by_text("Map", exact=True).click()
+    page.wait_for_function(f"() => {trace('cliff', 'clipped by norm')}")

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from lab_browser_tools import PATIENCE_S, drawn, fits, shown, until
+from lab_browser_tools import PATIENCE_S, drawn, fits, shown, still, until
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.browser
@@ -184,6 +184,18 @@ def test_from_the_scan_to_a_budget_by_its_handle(visit: Any, shot: Any) -> None:
     page.wait_for_function(f"() => {trace('allocation', 'accuracy')}?.x[0] < 0.9", timeout=60_000)
     page.get_by_role("button", name="Fill from the scan").click()
     page.wait_for_url(lambda url: "7.weight%3A0.999" not in url and "budget=" in url)
+    still(page)
+    any_layer = page.locator(".st-key-prune-budget-chart .lab-rest:visible")
+    until(page, lambda: any_layer.count() == 3, "a handle for each of the other layers")
+    shown(page, any_layer.first)
+    box = any_layer.first.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(5, y, steps=5)
+    page.mouse.up()
+    page.wait_for_url(re.compile(r"budget=0\.weight%3A0(%2C|,)"))
+    until(page, lambda: "0.weight 0.0" in grip.get_attribute("aria-valuetext"), "that layer is the one in hand")
     shot(page, "prune-layers")
     page.get_by_role("link", name="Runs").click()
     page.get_by_role("link", name="Prune").click()

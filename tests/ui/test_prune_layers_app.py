@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from prune_bench import DENSE, Bench, Open, answer, button, errors, said, url
 from streamlit.testing.v1 import AppTest
@@ -10,7 +12,7 @@ import prune_core as pc
 from prune_core.errors import ConfigError
 from prune_core.jobs import ScanRequest
 from prune_core.training.sensitivity import sensitivity_table
-from prune_ui import prune_sensitivity, prune_tune, prune_view, session
+from prune_ui import prune_budget, prune_sensitivity, prune_state, prune_tune, prune_view, session
 
 
 def progress(page: AppTest) -> str:
@@ -100,6 +102,23 @@ def test_a_layers_slider_changes_that_layer_alone_and_the_link_keeps_it(prune_pa
     assert shares(prune_page(**link)) == shares(page)
     button(page, "As the sliders above").click().run()
     assert shares(page) == before and "budget" not in url(page)
+
+
+def test_every_layer_has_a_handle_that_can_be_taken(prune_page: Open, bench: Bench, monkeypatch: Any) -> None:
+    seen: dict[str, Any] = {}
+    monkeypatch.setattr(prune_budget, "chart", lambda figure, **more: seen.update(more))
+    page = prune_page(run=DENSE, sparsity="0.5", show="layers")
+    before = shares(page)
+    assert [row["label"] for row in seen["drag"]["rows"]] == list(before)
+    assert [row["value"] for row in seen["drag"]["rows"]] == [pytest.approx(s, abs=6e-4) for s in before.values()]
+    state: dict[str, Any] = {}
+    monkeypatch.setattr(session.st, "session_state", state)
+    seen["on_row"](2, seen["drag"]["rows"][2]["value"])
+    assert state == {prune_state.LAYER.name: "7.weight"}, "a click takes a handle, and moves nothing"
+    seen["on_row"](1, 0.25)
+    assert state[prune_state.LAYER.name] == "3.weight"
+    values = {row["label"]: row["value"] for row in seen["drag"]["rows"]}
+    assert state[prune_budget.SHARES.name] == {**values, "3.weight": 0.25}
 
 
 def test_a_budget_from_the_scan_and_from_a_cell(prune_page: Open, bench: Bench) -> None:
