@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import map_coordinates
 
 from prune_core.clipping import cliff
 from prune_core.figures.cliff import DASHES, LABELS, SYMBOLS, Cliff, alt_cliff, cliff_data, fate
@@ -122,6 +121,8 @@ def _track(on: Cliff, path: cliff.Path) -> Track:
 
 def _height(on: Cliff, points: np.ndarray) -> np.ndarray:
     """Where the drawn surface is at ``points`` (n, 2): the grid's own heights, with straight lines between them."""
+    from scipy.ndimage import map_coordinates  # 80 ms that most processes never need
+
     rows, columns = (
         (points[:, i] - grid[0]) / (grid[1] - grid[0]) for i, grid in ((1, on.b), (0, on.w))
     )  # fmt: skip
