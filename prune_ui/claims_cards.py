@@ -25,7 +25,7 @@ WORDS = {"holds": "Holds", "does not hold": "Does not hold", "depends": "Depends
 def show() -> None:
     """Draw the cards, two beside each other where there is room."""
     st.markdown(
-        '<p class="lab-lesson">Sentences heard about <b class="clipping">clipping</b> and '
+        '<p class="lab-lesson lab-lead">Sentences heard about <b class="clipping">clipping</b> and '
         '<b class="pruning">pruning</b>, each put to a measured test. The rule of each was fixed before looking.</p>',
         unsafe_allow_html=True,
     )

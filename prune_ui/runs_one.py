@@ -39,7 +39,7 @@ def one(run: LiveRun) -> None:
         ]
         st.dataframe(pd.DataFrame(rows), key="runs/settings", hide_index=True, height="content")
         st.caption(f"Digest `{run.record.digest}`: equal digests are equal settings.")
-    with st.expander("The same in a notebook"):
+    with st.expander("The same in code", icon=":material/code:"):
         st.code(_code(run), language="python")
     _publishing(run)
 

@@ -107,6 +107,8 @@ def draw_overlay(data: Overlay, colours: Palette) -> Plain:
         for line in data.lines
     ]  # fmt: skip
     yaxis: Plain = {"tickformat": ticks} if ticks else {}
+    if data.metric == "sparsity":  # a share: of runs that remove nothing Plotly would draw from -100 %
+        yaxis |= {"range": [0, 1.02]}
     if data.metric.startswith("grad_norm"):
         positive = np.concatenate([line.y[line.y > 0] for line in data.lines])
         ends = np.log10([positive.min(), positive.max()]) if len(positive) else np.array([-2.0, 1.0])

@@ -130,6 +130,8 @@ class Chart {
       if (this.held[name]) layout[name] = { ...layout[name], range: [...this.held[name]], autorange: false };
       if (narrow && name[0] === "x") layout[name].nticks ??= 6;
     }
+    // what only a wide chart has room for; the page says it in words as well
+    if (narrow && layout.annotations) layout.annotations = layout.annotations.filter((note) => note.name !== "wide");
     if (narrow) layout.legend = { ...layout.legend, font: { size: 11.5, ...layout.legend?.font } };
     // a finger on a narrow chart wants to scroll the page
     if (matchMedia("(pointer: coarse)").matches || this.message.select) layout.dragmode = layout.dragmode ?? false;
