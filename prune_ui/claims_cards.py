@@ -57,7 +57,8 @@ def _card(entry: Entry[Claim]) -> None:
         if view is not None and view.verdict is not None and not state.hidden(view):
             st.markdown(plain(in_short(view.verdict)))
         st.button(
-            "See the evidence", key=f"claims/open/{entry.name}", icon=":material/arrow_forward:", type="tertiary",
+            "Make your guess" if state.hidden(view) else "See the evidence",
+            key=f"claims/open/{entry.name}", icon=":material/arrow_forward:", type="tertiary",
             on_click=state.choose, args=(entry.name,), help=f"{entry.label}: the rule, the figures and the runs.",
         )  # fmt: skip
 
