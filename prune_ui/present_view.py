@@ -64,7 +64,8 @@ def _open() -> None:
 
 
 def _slide(slide: Slide) -> None:
-    st.html(f'<div class="lab-slide">{slide.html}</div>')
+    # a line must not end within a number: thin spaces that do not break
+    st.html(f'<div class="lab-slide">{slide.html}</div>'.replace("\u2009", "\u202f"))
     if slide.figure is not None:
         figure = enlarged(slide.figure())
         # one key for all: the next slide's chart takes the place of the last one's, without an empty moment

@@ -246,6 +246,12 @@ def test_overlay_refuses_what_it_cannot_show() -> None:
     assert [line.turn for line in figures.overlay_data([run, run], "loss").lines] == [0, 1]
 
 
+def test_a_share_removed_is_never_drawn_below_nothing() -> None:
+    run = {"name": "a", "idea": "both", "history": pd.DataFrame({"step": [1, 2], "sparsity": [0.0, 0.0]})}
+    low, high = figures.draw_overlay.plain(figures.overlay_data([run], "sparsity"))["layout"]["yaxis"]["range"]
+    assert low == 0 and high >= 1
+
+
 def test_curves_average_with_students_interval_and_leave_out_what_an_axis_cannot_show() -> None:
     rows = [{"name": "a", "x": x, "y": y} for x, y in ((1, 1.0), (1, 3.0), (0, 5.0), (2, math.inf), (3, 4.0))]
     words = {"title": "t", "x_title": "x", "y_title": "y"}
