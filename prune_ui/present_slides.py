@@ -222,7 +222,7 @@ def enlarged(figure: Figure) -> Figure:
     title["font"] = {**title.get("font", {}), "size": 16 * GROW}
     if title.get("subtitle", {}).get("text"):
         title["subtitle"] = {**title["subtitle"], "font": {"size": 13 * GROW}}
-    layout["margin"] = {**layout.get("margin", {}), "r": 40}  # the last number on the axis needs more room, too
+    layout["margin"] = {**layout.get("margin", {}), "r": 22}  # the last number on the axis needs more room, too
     layout["legend"] = {**layout.get("legend", {}), "font": {"size": 13 * GROW}}
     for name in {"xaxis", "yaxis", *(n for n in layout if n.startswith(("xaxis", "yaxis")))}:
         axis = layout[name] = {**layout.get(name, {})}
