@@ -163,7 +163,7 @@ figures.draw_overlay(figures.overlay_data(runs, "accuracy"))
 # %% [markdown]
 # ## What clipping does
 #
-# Value clipping is the article's `clamp(g, -α, α)`. It makes a gradient shorter, and it *turns* it: large entries
+# Value clipping is `clamp(g, -α, α)`. It makes a gradient shorter, and it *turns* it: large entries
 # shrink and small ones stay. The cosine between the gradient before and after says by how much; 1 is not at all.
 
 # %% tags=["hide-code"]

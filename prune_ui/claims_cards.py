@@ -25,7 +25,7 @@ WORDS = {"holds": "Holds", "does not hold": "Does not hold", "depends": "Depends
 def show() -> None:
     """Draw the cards, two beside each other where there is room."""
     st.markdown(
-        '<p class="lab-lesson">Sentences heard about <b class="clipping">clipping</b> and '
+        '<p class="lab-lesson lab-lead">Sentences heard about <b class="clipping">clipping</b> and '
         '<b class="pruning">pruning</b>, each put to a measured test. The rule of each was fixed before looking.</p>',
         unsafe_allow_html=True,
     )
@@ -57,7 +57,8 @@ def _card(entry: Entry[Claim]) -> None:
         if view is not None and view.verdict is not None and not state.hidden(view):
             st.markdown(plain(in_short(view.verdict)))
         st.button(
-            "See the evidence", key=f"claims/open/{entry.name}", icon=":material/arrow_forward:", type="tertiary",
+            "Make your guess" if state.hidden(view) else "See the evidence",
+            key=f"claims/open/{entry.name}", icon=":material/arrow_forward:", type="tertiary",
             on_click=state.choose, args=(entry.name,), help=f"{entry.label}: the rule, the figures and the runs.",
         )  # fmt: skip
 

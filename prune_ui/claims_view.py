@@ -94,6 +94,8 @@ def _guess(view: View | None) -> bool:
         return False
     if view.verdict is not None:
         predict.beside(question, guess, Answer(view.verdict.word, "The figures are below."))
+    else:  # as high as with the verdict: nothing below moves when it comes
+        st.html(predict.pair(str(guess), "–", below="<p>The verdict comes when all runs are done.</p>"))
     return True
 
 

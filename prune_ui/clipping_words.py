@@ -23,10 +23,7 @@ from prune_ui.naming import in_text
 def lesson(source: Source, reply: GradientReply, lane: Lane, place: int) -> str:
     """The sentence at the top, as html."""
     before, after, changed, cosine = (float(v) for v in lane.rows[place, -1])
-    n, spec = (
-        count(len(reply.gradient.values)).replace("\u2009", "\u202f"),
-        threshold_spec(lane.strategy),
-    )  # in one line
+    n, spec = count(len(reply.gradient.values)), threshold_spec(lane.strategy)
     turned = angle(cosine)
     turn = f'turned its direction by <b class="clipping">{turned:.1f}°</b>' if turned >= 0.05 else "did not turn it"
     left = after / before if before > 0 else 1.0

@@ -255,7 +255,7 @@ def parse(spec: FieldSpec, raw: Any) -> Any:
         return tuple(part.strip() for part in text.split(",") if part.strip())
     if spec.type not in (int, float):
         return text
-    number = text.replace("\u2009", "").replace("\u00a0", "").replace("−", "-")
+    number = text.replace("\u2009", "").replace("\u202f", "").replace("\u00a0", "").replace("−", "-")
     if number.count(",") == 1 and "." not in number:
         number = number.replace(",", ".")
     try:

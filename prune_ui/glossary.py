@@ -97,7 +97,7 @@ def all_words(find: str = "") -> None:
     if not found:
         st.info("No entry has these words.", icon=":material/search_off:")
     for first in range(0, len(found), 2):
-        for column, entry in zip(st.columns(2, gap="medium"), found[first : first + 2], strict=False):
+        for column, entry in zip(st.columns(2, gap="small"), found[first : first + 2], strict=False):
             with column, st.container(border=True, height="stretch"):
                 st.markdown(f"**{entry.name}**")
                 st.markdown(entry.says)

@@ -61,7 +61,7 @@ def _code_cell(lesson: Lesson, cell: Cell, view: state.View, running: bool) -> N
     shown = view.cells.get(cell.index, Shown())
     openly = state.CODE.get() and "hide-code" not in cell.tags
     if openly:
-        st.code(cell.source, language="python")
+        st.code(cell.source, language="python", wrap_lines=True)
     with st.container(key=f"lesson_cell_{cell.index}"):
         for place, output in enumerate(shown.outputs):
             _output(output, f"lesson/{lesson.slug}/{cell.index}/{place}")
@@ -70,7 +70,7 @@ def _code_cell(lesson: Lesson, cell: Cell, view: state.View, running: bool) -> N
         _trouble(cell, view)
     if not openly:
         with st.expander(_fold(cell), type="compact", key=f"lesson_code_{cell.index}"):
-            st.code(cell.source, language="python")
+            st.code(cell.source, language="python", wrap_lines=True)
 
 
 def _trouble(cell: Cell, view: state.View) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from prune_core.figures.words import count
 from prune_core.lessons import Answer, Cell, Exercise, Lesson, judge
 from prune_ui import lessons_state as state
 from prune_ui import predict
@@ -53,7 +54,7 @@ def show_check(lesson: Lesson, cell: Cell, view: state.View) -> None:
     above = [c.exercise for c in lesson.cells if c.exercise is not None and c.index < cell.index]
     if above and _known(lesson, above[-1], view):
         with st.expander("How the answer was found", type="compact", key=f"lesson_code_{cell.index}"):
-            st.code(cell.source, language="python")
+            st.code(cell.source, language="python", wrap_lines=True)
 
 
 def score(lesson: Lesson, view: state.View) -> tuple[int, int]:
@@ -167,5 +168,5 @@ def _name(lesson: Lesson, exercise: Exercise) -> str:
 
 def _span(exercise: Exercise) -> str:
     if exercise.low is not None and exercise.high is not None:
-        return f"{exercise.low:g} to {exercise.high:g}"
+        return " to ".join(f"{n:g}" if abs(n) < 1000 or n % 1 else count(n) for n in (exercise.low, exercise.high))
     return "a number"

@@ -74,7 +74,7 @@ def _how_far(view: state.View) -> str:
 
 def _widget(lesson: Lesson, p: Parameter, value: Value) -> None:
     key = f"lessons/{lesson.slug}/{p.name}"
-    label = plain(f"{p.label} ({p.unit})" if p.unit and p.unit != p.label.lower() else p.label)
+    label = plain(f"{p.label} ({p.unit})" if p.unit and p.unit not in p.label.lower().split() else p.label)
     more: dict[str, Any] = {"key": key, "help": _help(p), "on_change": _moved, "args": (lesson, p, key)}
     if p.kind == "bool":
         _show(key, value)

@@ -72,7 +72,10 @@ def show() -> None:
             "Find", key=TEXT.name, placeholder="a name, an idea, an author ...", icon=":material/search:", width=320
         )
         titles = {ALL: "All", **{f.name: f.title for f in FAMILIES}}
-        st.pills("What", list(titles), key=FAMILY.name, required=True, format_func=lambda name: titles.get(name, name))
+        st.pills(
+            "What", list(titles), key=FAMILY.name, required=True, wrap=True,
+            format_func=lambda name: titles.get(name, name),
+        )  # fmt: skip
     session.write_link(PAGE, {"find": TEXT.get(), "family": "" if FAMILY.get() == ALL else FAMILY.get()})
     found = [(family, entries) for family in FAMILIES if (entries := matching(family, TEXT.get(), FAMILY.get()))]
     if not found:

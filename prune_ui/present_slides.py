@@ -97,8 +97,8 @@ def _race(race: str) -> list[Slide]:
     rows = "".join(f'<li><b class="{lane}">{NAMES[lane]}</b>: {_worth(run)}</li>' for lane, run in view.lanes.items())
     return [
         Slide("Four lanes", f"<p>One network, the same start, the same batches.</p><ul>{rows}</ul>"),
-        Slide("Who learns", "<p>Test accuracy of the four lanes.</p>", lambda: lines(view, "accuracy")),
-        Slide("The loss", "<p>Training loss of the four lanes.</p>", lambda: lines(view, "loss")),
+        Slide("Who learns", "<p>All four on the same test examples.</p>", lambda: lines(view, "accuracy")),
+        Slide("The loss", "<p>All four on the same batches.</p>", lambda: lines(view, "loss")),
         Slide("In one sentence", f"<h1>{said}</h1>"),
     ]
 
@@ -173,7 +173,7 @@ def _runs(runs: list[LiveRun]) -> list[Slide]:
     rows = "".join(f"<li>{escape(name)}: {_worth(run)}</li>" for name, run in zip(names, runs, strict=True))
     many = plural(len(runs), "run")
     return [
-        Slide("Accuracy", f"<p>{many}, test accuracy.</p>", lambda: draw_overlay.plain(overlay_data(lines))),
+        Slide("Accuracy", f"<p>{many}, on the same axes.</p>", lambda: draw_overlay.plain(overlay_data(lines))),
         Slide(
             "Weights removed",
             "<p>Share of weights removed, step by step.</p>",
@@ -222,6 +222,7 @@ def enlarged(figure: Figure) -> Figure:
     title["font"] = {**title.get("font", {}), "size": 16 * GROW}
     if title.get("subtitle", {}).get("text"):
         title["subtitle"] = {**title["subtitle"], "font": {"size": 13 * GROW}}
+    layout["margin"] = {**layout.get("margin", {}), "r": 22}  # the last number on the axis needs more room, too
     layout["legend"] = {**layout.get("legend", {}), "font": {"size": 13 * GROW}}
     for name in {"xaxis", "yaxis", *(n for n in layout if n.startswith(("xaxis", "yaxis")))}:
         axis = layout[name] = {**layout.get(name, {})}
@@ -236,4 +237,6 @@ def enlarged(figure: Figure) -> Figure:
         size = trace.get("marker", {}).get("size")
         if isinstance(size, int | float):
             trace["marker"]["size"] = size * GROW
+        elif isinstance(size, list):
+            trace["marker"]["size"] = [one * GROW for one in size]
     return big

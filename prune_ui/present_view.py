@@ -45,7 +45,7 @@ def show() -> None:
     try:
         slides = slides_of(about)
     except LabError as error:
-        st.warning(str(error), icon=":material/link_off:")
+        st.warning(f"{error} The samples are shown instead.", icon=":material/link_off:")
         slides = slides_of({})
     at = min(max(_AT.get(), 0), len(slides) - 1)
     with st.container(key="present_slide"):

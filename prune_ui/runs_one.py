@@ -39,8 +39,8 @@ def one(run: LiveRun) -> None:
         ]
         st.dataframe(pd.DataFrame(rows), key="runs/settings", hide_index=True, height="content")
         st.caption(f"Digest `{run.record.digest}`: equal digests are equal settings.")
-    with st.expander("The same in a notebook"):
-        st.code(_code(run), language="python")
+    with st.expander("The same in code", icon=":material/code:"):
+        st.code(_code(run), language="python", wrap_lines=True)
     _publishing(run)
 
 

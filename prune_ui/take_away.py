@@ -37,7 +37,7 @@ def box(made: Callable[[], str], *, key: str, command: Callable[[], str] | None 
     with fold:
         try:
             if text := made():
-                st.code(text, language="python")
+                st.code(text, language="python", wrap_lines=True)
             if command is not None and (text := command()):
                 st.code(text, language="bash", wrap_lines=True)
         except LabError as error:  # a part of somebody's own that no text can name

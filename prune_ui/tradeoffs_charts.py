@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -10,6 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from prune_core.comparing import line_fields
+from prune_core.comparing.tables import MOST_LINES, begun, is_seed, is_sparsity
 from prune_core.errors import LabError
 from prune_core.experiment import Experiment
 from prune_core.figures.parallel import draw_parallel, matching, parallel_data
@@ -18,7 +20,7 @@ from prune_core.figures.threshold_sparsity import draw_threshold_sparsity, thres
 from prune_core.figures.trade_off import TradeOff, draw_trade_off, knees, trade_off_data
 from prune_core.figures.trade_words import Cost, describe_setting
 from prune_core.figures.words import number, percent, plural, si
-from prune_core.sweeping import IntUniform, Uniform
+from prune_core.sweeping import Grid, IntUniform, Uniform
 from prune_ui import race_link, session
 from prune_ui import tradeoffs_state as state
 from prune_ui.chart import chart
@@ -101,7 +103,17 @@ def trade_off(shown: Shown) -> None:
 
 def trade_figure(shown: Shown) -> dict[str, Any]:
     """The picture of it, made once for all who look at the same."""
-    return shown.view.made(("trade", *shown.key), lambda: draw_trade_off.plain(shown.trade))
+    return shown.view.made(("trade", *shown.key), lambda: draw_trade_off.plain(shown.trade, room=_room(shown)))
+
+
+def _room(shown: Shown) -> int:
+    """How many lines there will be, as far as a grid tells: the picture is as high as that from the start."""
+    space = shown.view.sweep.space
+    if shown.by is not None or not isinstance(space, Grid):
+        return 0
+    told = (n for path, values in space.vary.items() if not is_seed(path) and not is_sparsity(path)
+            if (n := len(values)) <= MOST_LINES)  # fmt: skip
+    return min(math.prod(told), MOST_LINES)
 
 
 def parallel(shown: Shown) -> None:
@@ -132,7 +144,7 @@ def heat_map(shown: Shown) -> bool:
 
     Nothing where nearly every cell would be empty, as where both were drawn from ranges.
     """
-    rows = shown.rows
+    rows = begun(shown.rows)  # of the others neither is known: an empty row, and gone at the end
     across, down = rows["threshold"].nunique(dropna=False), rows["target"].nunique(dropna=False)
     filled = len(rows[["threshold", "target"]].drop_duplicates())
     if across < 2 or down < 2 or (across * down > FEW_CELLS and filled < LEAST_FILLED * across * down):
@@ -170,14 +182,15 @@ def beside(shown: Shown) -> None:
     """The point that was clicked, the front by number, and the knees."""
     with st.container():  # one place for what comes and goes
         picked(shown)
-    left, right = st.columns(2, gap="medium")
+    with st.container(key="tradeoffs_said"):
+        left, right = st.columns(2, gap="medium")
     with left:
         _fronts(shown.trade)
     bends = knees(shown.trade)
     with right:
         if bends:
-            st.markdown("**Where it bends**")
-            st.markdown("\n".join(f"- {plain(sentence)}" for sentence in bends))
+            st.markdown("**Where it bends (knees)**")
+            st.markdown("\n".join(f"- {plain(sentence.removeprefix('Knee of ').rstrip('.'))}" for sentence in bends))
 
 
 def _fronts(trade: TradeOff) -> None:

@@ -223,7 +223,10 @@ def _notes() -> None:
             NOTE.set((kind, text, time.monotonic() + READ_S))
     kind, text, until = NOTE.get()
     if time.monotonic() <= until:
-        (st.error if kind == "error" else st.success)(plain(text))
+        if kind == "error":
+            st.error(plain(text), icon=":material/error:")
+        else:
+            st.success(plain(text), icon=":material/check:")
 
 
 def _downloads(shown: Shown) -> None:
@@ -241,12 +244,12 @@ def _downloads(shown: Shown) -> None:
             icon=":material/download:", on_click="ignore",
         )  # fmt: skip
         st.download_button(
-            "Notebook",
+            "Open as notebook",
             lambda: export.written(
                 export.sweep_notebook(view.sweep, view.name, "" if view.sample else view.id, state.COST.get())
             ),
             f"{name}.ipynb", "application/x-ipynb+json",
-            key="tradeoffs/notebook", icon=":material/book:", on_click="ignore",
+            key="tradeoffs/notebook", icon=":material/book:", on_click="ignore", type="tertiary",
             help="The sweep in full as Python, its results and figures; runs without the app.",
         )  # fmt: skip
         present_view.link_to(sweep=view.id)

@@ -85,15 +85,15 @@ def _answers(found: list[Difference], running: bool) -> None:
     else:
         frame = pd.DataFrame(
             {
-                "one": [d.a for d in found],
-                "other": [d.b for d in found],
+                "method": [d.a for d in found],
+                "against": [d.b for d in found],
                 "what the seeds say": [_short(d) for d in found],
-                "p": [d.p_holm for d in found],
+                "p": [_p(d.p_holm) for d in found],
             }
         )
         st.dataframe(
             frame, key="tradeoffs/differences", hide_index=True,
-            column_config={"p": st.column_config.NumberColumn(format="%.3g", width="small")},
+            column_config={"p": st.column_config.TextColumn(alignment="right", width="small")},
         )  # fmt: skip
     paired = (
         "the same seeds one by one (paired t-test)" if all(d.paired for d in found) else "the means (Welch's t-test)"
@@ -104,8 +104,13 @@ def _answers(found: list[Difference], running: bool) -> None:
     )
 
 
+def _p(value: float) -> str:
+    """To three decimals: more of them say nothing at a handful of seeds."""
+    return "–" if value != value else "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
 def _short(d: Difference) -> str:
     """The answer where the two methods stand beside it."""
     if d.shown:
-        return f"the one is better by {100 * d.low:.1f} to {100 * d.high:.1f} points"
+        return f"the first is better by {100 * d.low:.1f} to {100 * d.high:.1f} points"
     return "one seed says nothing" if min(d.n_a, d.n_b) < 2 else "no difference shown"

@@ -152,6 +152,6 @@ def _layer(run: LiveRun) -> LayerSnapshot | None:
     names = list(by_name)
     name = st.selectbox(
         "Layer", names, names.index(st.session_state[LAYER]), key=LAYER, label_visibility="collapsed", width=320,
-        format_func=lambda n: f"{n}  ·  {by_name[n].numel:,} weights".replace(",", "\u2009") if n in by_name else n,
+        format_func=lambda n: f"{n}  ·  {by_name[n].numel:,} weights".replace(",", "\u202f") if n in by_name else n,
     )  # fmt: skip
     return by_name[name]

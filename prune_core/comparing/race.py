@@ -157,7 +157,7 @@ def _points(share: float) -> str:
 
 
 def _count(n: float) -> str:
-    return f"{round(n):,}".replace(",", "\u2009")
+    return f"{round(n):,}".replace(",", "\u202f")
 
 
 def _span(interval: Interval) -> str:

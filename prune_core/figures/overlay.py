@@ -107,14 +107,17 @@ def draw_overlay(data: Overlay, colours: Palette) -> Plain:
         for line in data.lines
     ]  # fmt: skip
     yaxis: Plain = {"tickformat": ticks} if ticks else {}
+    if data.metric == "sparsity":  # a share: of runs that remove nothing Plotly would draw from -100 %
+        yaxis |= {"range": [0, 1.02]}
     if data.metric.startswith("grad_norm"):
         positive = np.concatenate([line.y[line.y > 0] for line in data.lines])
         ends = np.log10([positive.min(), positive.max()]) if len(positive) else np.array([-2.0, 1.0])
         yaxis = log_axis(math.floor(2 * ends[0]) / 2, math.ceil(2 * ends[1]) / 2)
     if not any(len(line.x) for line in data.lines):
         return empty(title, "None of these runs has measured it yet.", x="step", y=axis, height=380)
+    dashes = ", dash tells runs of one kind apart" if any(line.turn for line in data.lines) else ""
     return frame(
-        traces, title=title, subtitle="Colour says what the run does, dash tells runs of one kind apart",
+        traces, title=title, subtitle=f"Colour says what the run does{dashes}",
         x="step", y=axis, alt=alt_overlay(data), height=380, showlegend=True,
         xaxis={"rangemode": "tozero"}, yaxis=yaxis,
     )  # fmt: skip

@@ -75,6 +75,6 @@ def template(theme: Theme = "light") -> go.layout.Template:
             "hoverdistance": 40,
             "bargap": 0,
             "dragmode": "zoom",
-            "separators": ".\u2009",  # a thin space between thousands
+            "separators": ".\u202f",  # a thin space between thousands
         }
     )

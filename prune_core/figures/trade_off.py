@@ -143,11 +143,15 @@ def _point(point: Any, cost: Cost) -> str:
 
 
 @drawing
-def draw_trade_off(data: TradeOff, colours: Palette) -> Plain:
-    """Lines with their bands, the front as numbered rings on a dotted stair, a diamond at each knee."""
+def draw_trade_off(data: TradeOff, colours: Palette, *, room: int = 0) -> Plain:
+    """Lines with their bands, the front as numbered rings on a dotted stair, a diamond at each knee.
+
+    It is as high as ``room`` lines need, if there are fewer: what stands below stays in place while lines come.
+    """
     title, x, _ = WORDS[data.cost]
     if not len(data.points):
-        return empty(title, "The first finished run draws the first point.", x=x, y="test accuracy", height=460)
+        first = "The first finished run draws the first point."
+        return empty(title, first, x=x, y="test accuracy", height=420 + 20 * max(room, 2))
     traces: list[Plain] = []
     share = CLOUD / max(sum(len(line.points) for line in data.lines if not line.joined), 1)
     for line in data.lines:
@@ -157,19 +161,22 @@ def draw_trade_off(data: TradeOff, colours: Palette) -> Plain:
     bent = [line for line in data.lines if line.knee is not None]
     if bent:
         at = data.points.loc[[line.knee for line in bent if line.knee is not None]]
+        rings = set(data.front) if len(data.front) <= NUMBERED else set()
         traces.append(
             {"type": "scatter", "name": "knee", "x": drawn_at(at["x"].to_numpy(), data.cost),
              "y": at["accuracy"].to_numpy(),
-             "mode": "markers",
-             "marker": {"symbol": "diamond-open", "size": 17, "color": colours.ink, "line": {"width": 2}},
+             "mode": "markers", "cliponaxis": False,
+             # around a ring with its number, or around the line's own mark: small, for where lines lie close
+             "marker": {"symbol": "diamond-open", "size": [24 if i in rings else 13 for i in at.index],
+                        "color": colours.ink, "line": {"width": 1.6}},
              "customdata": _details(at, data.cost), "hovertemplate": "knee of " + HOVER}
         )  # fmt: skip
     for line in bent if len(bent) <= LABELLED else []:
         point = data.points.loc[line.knee]
         at_x = float(drawn_at(point["x"], data.cost))
         at_x = math.log10(at_x) if is_log(data.points, data.cost) else at_x
-        notes.append(
-            {"text": f"knee, {place(float(point['x']), data.cost)}",
+        notes.append(  # "wide": on a telephone they would stand in each other's way
+            {"text": f"knee, {place(float(point['x']), data.cost)}", "name": "wide",
              "x": at_x, "y": point["accuracy"], "showarrow": True, "arrowhead": 0,
              "arrowwidth": 1, "arrowcolor": colours.muted, "ax": -24 if data.cost == "sparsity" else 24,
              "ay": 34 + 18 * (line.turn % 3), "standoff": 9, "xanchor": "right" if data.cost == "sparsity" else "left",
@@ -180,7 +187,7 @@ def draw_trade_off(data: TradeOff, colours: Palette) -> Plain:
             trace["meta"] = {"table": "complement"}  # a table of it says what is removed
     return frame(
         traces, title=title, subtitle=_subtitle(data), x=x, y="test accuracy", alt=alt_trade_off(data),
-        height=420 + 20 * len(data.lines),
+        height=420 + 20 * max(len(data.lines), room),
         annotations=notes, hovermode="closest", showlegend=True, xaxis=axis_of(data.points, data.cost),
         yaxis={"tickformat": ".0%", "range": accuracy_range(data.points)},
     )  # fmt: skip
@@ -270,7 +277,7 @@ def _front(data: TradeOff, colours: Palette) -> list[Plain]:
     }  # fmt: skip
     rings: Plain = {
         "type": "scatter", "name": "Pareto front", "x": x, "y": y, "mode": "markers+text" if few else "markers",
-        "legendgroup": "front", "customdata": _details(at, data.cost), "hovertemplate": HOVER,
+        "cliponaxis": False, "legendgroup": "front", "customdata": _details(at, data.cost), "hovertemplate": HOVER,
         "marker": {"symbol": "circle", "size": 18 if few else 9,
                    "color": colours.background if few else rgba(colours.mark, 0),
                    "line": {"color": colours.mark, "width": 1.6}},

@@ -23,8 +23,8 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def count(n: float) -> str:
-    """A whole number with thin spaces between thousands."""
-    return f"{round(n):,}".replace(",", "\u2009")
+    """A whole number with thin spaces between thousands, at which no line breaks."""
+    return f"{round(n):,}".replace(",", "\u202f")
 
 
 def si(value: float, unit: str = "") -> str:

@@ -6,7 +6,7 @@ from prune_core.sweeping.searching import Halver, suggest
 from prune_core.sweeping.space import Changes, Grid, Points, RandomSample, Space, as_space
 from prune_core.sweeping.sweep import Halving, Member, Sweep
 from prune_core.sweeping.trunk import Trunk, trunk_of
-from prune_core.sweeping.values import changed, label, labels, plain, words
+from prune_core.sweeping.values import changed, label, labels, plain, short, words
 
 __all__ = [
     "HIGHER_IS_BETTER",
@@ -30,6 +30,7 @@ __all__ = [
     "label",
     "labels",
     "plain",
+    "short",
     "suggest",
     "trunk_of",
     "words",

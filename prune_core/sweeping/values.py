@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from prune_core.errors import ConfigError
 from prune_core.experiment import Experiment
 
+SPARSITY = "prune.schedule.final"
 LAYER = "prune.layer_sparsity."  # followed by a layer's name: the share of that layer
 
 
@@ -67,5 +68,28 @@ def labels(values: Iterable[Any]) -> dict[str, Any]:
 
 
 def words(changes: Mapping[str, Any]) -> str:
-    """Changes as people read them: ``schedule.final 0.9, seed 1``."""
+    """Changes with their fields, for messages: ``schedule.final 0.9, train.seed 1``."""
     return ", ".join(f"{'.'.join(path.split('.')[-2:])} {label(value)}" for path, value in changes.items())
+
+
+def short(changes: Mapping[str, Any]) -> str:
+    """What a run with these changes is called: ``magnitude, 90 %, seed 1``.
+
+    A part goes by its name, the sparsity by its share; a name stands in columns of tables and in legends.
+    """
+    ends = Counter(path.rpartition(".")[2] for path in changes)
+    return ", ".join(_word(path, value, alone=ends[path.rpartition(".")[2]] == 1) for path, value in changes.items())
+
+
+def _word(path: str, value: Any, *, alone: bool) -> str:
+    """One change; the field's whole path where its last name would not tell it from another (not ``alone``)."""
+    said = label(value)
+    if isinstance(plain(value), Mapping):
+        return str(said)
+    name = path.rpartition(".")[2].replace("_", " ") if alone or path.startswith(LAYER) else path
+    if isinstance(said, int | float) and not isinstance(said, bool):
+        if path == SPARSITY or path.startswith(LAYER):
+            share = f"{100 * said:.4g}\u00a0%"
+            return share if path == SPARSITY else f"{path.removeprefix(LAYER)} {share}"
+        return f"{name} {said:.4g}" if isinstance(said, float) else f"{name} {said}"
+    return f"{name} {'none' if said is None else 'on' if said is True else 'off' if said is False else said}"

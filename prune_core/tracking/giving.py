@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from prune_core.errors import RunNotFoundError
 from prune_core.experiment import Experiment
-from prune_core.sweeping import plain, words
+from prune_core.sweeping import plain, short
 from prune_core.tracking import schema, writing
 from prune_core.tracking.records import LAB, RunRecord
 from prune_core.tracking.store import Store
@@ -200,7 +200,7 @@ class Giver:
         else:
             count = select(func.count()).where(members.c.sweep_id == record.id, members.c.trunk == place)
             shared = f"training that {connection.execute(count).scalar()} runs have in common"
-            named = shared if row.until is not None else words(json.loads(row.changes))
+            named = shared if row.until is not None else short(json.loads(row.changes))
             new = {**values, "id": run_id, "created": time.time(), "name": writing.clean(named, 120)}
             connection.execute(insert(runs).values(new))
             self._stop_after(connection, run_id, row.until)

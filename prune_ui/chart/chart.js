@@ -132,6 +132,8 @@ class Chart {
     }
     // a copy: Plotly writes the camera that somebody turned into the scene's own
     if (layout.scene) layout.scene = { ...structuredClone(layout.scene), uirevision: `${layout.uirevision}/${this.zooms}` };
+    // what only a wide chart has room for; the page says it in words as well
+    if (narrow && layout.annotations) layout.annotations = layout.annotations.filter((note) => note.name !== "wide");
     if (narrow) layout.legend = { ...layout.legend, font: { size: 11.5, ...layout.legend?.font } };
     // a finger on a narrow chart wants to scroll the page
     if (matchMedia("(pointer: coarse)").matches || this.message.select) layout.dragmode = layout.dragmode ?? false;

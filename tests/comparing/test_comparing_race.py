@@ -27,7 +27,7 @@ def table(*seeds: list[dict[str, object]]) -> pd.DataFrame:
 
 
 def plain(text: str) -> str:
-    return text.replace("\u00a0", " ").replace("\u2009", " ").replace("\u2212", "-")
+    return text.replace("\u00a0", " ").replace("\u202f", " ").replace("\u2212", "-")
 
 
 def test_one_seed_says_so_and_has_no_interval() -> None:

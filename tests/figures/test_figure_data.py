@@ -55,7 +55,7 @@ def test_words() -> None:
     assert number(1e-5) == "1e-5" and number(0) == "0"
     assert number(math.inf) == "not finite"
     assert (
-        count(266610) == "266\u2009610"
+        count(266610) == "266\u202f610"
         and plural(1, "layer") == "1 layer"
         and plural(2, "class", "classes") == "2 classes"
     )
@@ -244,6 +244,12 @@ def test_overlay_refuses_what_it_cannot_show() -> None:
     with pytest.raises(ConfigError, match="idea must be one of"):
         figures.overlay_data([{**run, "idea": "magic"}], "loss")
     assert [line.turn for line in figures.overlay_data([run, run], "loss").lines] == [0, 1]
+
+
+def test_a_share_removed_is_never_drawn_below_nothing() -> None:
+    run = {"name": "a", "idea": "both", "history": pd.DataFrame({"step": [1, 2], "sparsity": [0.0, 0.0]})}
+    low, high = figures.draw_overlay.plain(figures.overlay_data([run], "sparsity"))["layout"]["yaxis"]["range"]
+    assert low == 0 and high >= 1
 
 
 def test_curves_average_with_students_interval_and_leave_out_what_an_axis_cannot_show() -> None:

@@ -104,6 +104,24 @@ def test_a_line_keeps_its_colour_while_others_finish() -> None:
     assert {line.name: line.turn for line in figures.trade_off_data(waiting).lines} == {"random": turns["random"]}
 
 
+def test_the_picture_is_as_high_as_the_lines_to_come_from_the_start() -> None:
+    waiting = CURVE.assign(status=np.where(CURVE["prune"] == "magnitude", "running", "finished"))
+    heights = [
+        figures.draw_trade_off.plain(figures.trade_off_data(rows), room=2)["layout"]["height"]
+        for rows in (CURVE.assign(status="waiting"), waiting, CURVE)
+    ]
+    assert len(set(heights)) == 1
+    assert figures.draw_trade_off.plain(figures.trade_off_data(CURVE), room=8)["layout"]["height"] > heights[0]
+
+
+def test_a_knee_on_the_front_stands_around_its_ring() -> None:
+    data = figures.trade_off_data(CURVE, "sparsity")
+    traces = {t["name"]: t["marker"] for t in figures.draw_trade_off.plain(data)["data"] if "marker" in t}
+    on_front = [line.knee in data.front for line in data.lines if line.knee is not None]
+    ring = traces["Pareto front"]["size"]
+    assert on_front and [size > ring for size in traces["knee"]["size"]] == on_front
+
+
 def test_ten_thousand_runs_are_thinned_and_the_front_stays() -> None:
     rng = np.random.default_rng(0)
     big = pd.concat([CURVE.iloc[:1]] * 10_000, ignore_index=True).assign(

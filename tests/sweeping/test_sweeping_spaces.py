@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import prune_core as pc
-from prune_core.sweeping import Halver, changed, label, labels, suggest, words
+from prune_core.sweeping import Halver, changed, label, labels, short, suggest, words
 
 EXP = pc.Experiment(
     data=pc.Digits(),
@@ -148,6 +148,10 @@ def test_labels_are_short_and_tell_values_apart():
         0.5, None, "layer", "value 0.01", "magnitude",
     ]  # fmt: skip
     assert words({"prune.schedule.final": 0.9, "train.seed": 1}) == "schedule.final 0.9, train.seed 1"
+    assert short({"prune.schedule.final": 0.9, "train.seed": 1}) == "90\u00a0%, seed 1"
+    parts = {"prune.criterion": pc.Magnitude(), "clip": None, "prune.layer_sparsity.fc1": 0.5, "train.nesterov": True}
+    assert short(parts) == "magnitude, clip none, fc1 50\u00a0%, nesterov on"
+    assert short({"a.power": 2, "b.power": 0.5}) == "a.power 2, b.power 0.5", "else nobody could tell which"
     same = labels([pc.OneShot(final=0.5, at=10), pc.OneShot(final=0.5, at=20)])
     assert len(set(same.values())) == 2
 

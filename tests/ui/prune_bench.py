@@ -135,7 +135,7 @@ def lesson(page: AppTest) -> str:
     """The sentence at the top, without its marks."""
     return (
         next(h.proto.body for h in page.get("html") if "lab-lesson" in h.proto.body)
-        .replace("\u2009", "")
+        .replace("\u202f", "")
         .replace("\u00a0", " ")
     )
 

@@ -182,6 +182,7 @@ def test_of_a_trial_that_looks_at_models_the_figures_are_announced_and_what_is_d
     app.radio[0].set_value("holds").run()
     app.button(key=f"predict/claims/clipping_prunes/{trial}/done").click().run()
     assert not app.exception and "To be seen here" in texts(app) and not app.radio
+    assert "Your guess" in " ".join(str(h.value) for h in app.get("html")), "in sight until the verdict"
 
     lab.trial(TINY, where="here", owner="somebody else")
     monkeypatch.setattr(tradeoffs_cost.estimates, "ask", lambda sweep: dataclasses.replace(COST, reused=6))

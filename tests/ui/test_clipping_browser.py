@@ -25,7 +25,7 @@ def trace(chart: str, name: str) -> str:
 
 def says(page: Any, text: str) -> None:
     """Wait until the sentence at the top has ``text``."""
-    plain = r"innerText.replace(/[\u2009\u202f]/g, '').replace(/\u00a0/g, ' ')"
+    plain = r"innerText.replace(/\u202f/g, '').replace(/\u00a0/g, ' ')"
     page.wait_for_function(f"(t) => document.querySelector('.lab-lesson')?.{plain}.includes(t)", arg=text)
 
 

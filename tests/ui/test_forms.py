@@ -167,6 +167,7 @@ def test_numbers_are_written_and_read_to_the_same_bits(value: float) -> None:
         ("wide", " 1e-3 ", 0.001),
         ("wide", "−2", -2.0),
         ("wide", "1\u2009000", 1000.0),
+        ("wide", "1\u202f000", 1000.0),
         ("whole", "4.0", 4),
         ("whole", "4.5", 4.5),
         ("maybe", "", None),

@@ -78,7 +78,7 @@ def test_what_clipping_and_pruning_did_are_the_runs_own_numbers(home: Path) -> N
     assert f"{100 * run.means['clipped']:.1f}" in told
     layers = run.snapshot.layers
     total, kept = sum(x.numel for x in layers), sum(x.kept for x in layers)
-    assert f"{total - kept:,}".replace(",", "\u2009") in told
+    assert f"{total - kept:,}".replace(",", "\u202f") in told
     assert 'removed <b class="clipping">0</b> weights' in told
 
 
@@ -91,7 +91,7 @@ def test_a_race_is_told_in_its_own_sentence(home: Path) -> None:
     assert re.sub("<[^>]+>", "", made[-2].html) == found.sentence
     lanes = made[1].html
     for run in race_state.view_of("sample-race").lanes.values():
-        assert f"{run.record.summary['nonzero']:,}".replace(",", "\u2009") in lanes
+        assert f"{run.record.summary['nonzero']:,}".replace(",", "\u202f") in lanes
 
 
 def test_a_comparison_and_a_sweep_have_slides(home: Path) -> None:

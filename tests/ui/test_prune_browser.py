@@ -31,12 +31,12 @@ def slider(page: Any, name: str) -> Any:
 
 
 def lesson(page: Any) -> str:
-    return str(page.locator(".lab-lesson").inner_text()).replace("\u2009", "").replace("\u00a0", " ")
+    return str(page.locator(".lab-lesson").inner_text()).replace("\u202f", "").replace("\u00a0", " ")
 
 
 def says(page: Any, text: str) -> None:
     """Wait until the sentence at the top has ``text``."""
-    plain = r"innerText.replace(/\u2009/g, '').replace(/\u00a0/g, ' ')"
+    plain = r"innerText.replace(/\u202f/g, '').replace(/\u00a0/g, ' ')"
     page.wait_for_function(f"(t) => document.querySelector('.lab-lesson')?.{plain}.includes(t)", arg=text)
 
 

@@ -188,7 +188,7 @@ def test_parts_of_the_test_split_come_one_after_the_other(
     monkeypatch.setattr("prune_ui.prune_forgotten.PART", 100)
     bench.at_once = 2
     page = prune_page(run=DENSE, show="forgotten", sparsity="0.9")
-    assert "200 of 355 test examples answered" in progress(page).replace("\u2009", "")
+    assert "200 of 355 test examples answered" in progress(page).replace("\u202f", "")
     assert "on 200 test examples" in said(page) and page.session_state["prune/growing"]
     for probe in bench.probes:
         probe.ready = 99

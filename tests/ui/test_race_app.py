@@ -87,7 +87,7 @@ def test_first_view_is_a_finished_race_with_all_numbers_and_one_button(page: App
     for lane, run_id in lanes.items():
         record = store.run(run_id)
         card = re.search(rf'<section class="lab-lane {lane}".*?</section>', bodies(page), re.S)
-        text = re.sub("<[^>]+>", " ", card[0]).replace("\u2009", "")
+        text = re.sub("<[^>]+>", " ", card[0]).replace("\u202f", "")
         assert f" {record.summary['nonzero']} " in text and f"{100 * record.accuracy:.1f}\u00a0%" in text
         assert "–" not in text, "no number is missing"
     assert [b.label for b in page.button if b.proto.type == "primary"] == ["Race"]

@@ -86,8 +86,8 @@ def test_a_change_in_mid_race_is_marked_in_the_lanes_it_concerns_and_a_refresh_l
     until(page, lambda: all(store.run(i).has_ended for i in lanes.values()), "it ended")
     assert {store.wait(i, timeout=PATIENCE_S) for i in lanes.values()} == {"stopped"}
     at = store.run(lanes["both"]).step
-    playwright.expect(page.locator(".lab-lesson")).to_contain_text(re.compile(r"stopped at step [\d\u2009]+\)"))
-    playwright.expect(page.locator(".lab-lane em").first).to_have_text(f"Stopped at step {at:,}".replace(",", "\u2009"))
-    wanted = "by value, step " + f"{at:,}".replace(",", "\u2009")
+    playwright.expect(page.locator(".lab-lesson")).to_contain_text(re.compile(r"stopped at step [\d\u202f]+\)"))
+    playwright.expect(page.locator(".lab-lane em").first).to_have_text(f"Stopped at step {at:,}".replace(",", "\u202f"))
+    wanted = "by value, step " + f"{at:,}".replace(",", "\u202f")
     playwright.expect(page.locator(".st-key-formula_clipping_race")).to_contain_text(wanted)
     assert page.locator(".katex-error").count() == 0

@@ -94,7 +94,7 @@ def said(app: AppTest) -> str:
 def test_the_first_view_is_the_sample_and_says_so(store: Store) -> None:
     app = page()
     assert "shipped with the lab" in said(app)
-    assert "On the Pareto front" in said(app) and "Knee of " in said(app)
+    assert "On the Pareto front" in said(app) and "Where it bends (knees)" in said(app)
     assert not [b for b in app.button if b.label in ("Stop", "Go on", "Delete")]
 
 

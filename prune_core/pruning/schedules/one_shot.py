@@ -15,7 +15,7 @@ from prune_core.settings import setting
     reference="Han, Pool, Tran, Dally 2015, arXiv:1506.02626 (one round)",
 )
 class OneShot(Schedule):
-    """Removes everything at one step; 0 is before training."""
+    """Removes the whole share at one step; 0 is before training."""
 
     at: int = setting(0, ge=0, le=10_000_000, unit="steps", help="Step after which the weights are removed.")
 
