@@ -55,6 +55,7 @@ def finding(view: RaceView) -> RaceFinding:
 def repeat(view: RaceView | None) -> None:
     """The button that makes one seed five, and how far that is."""
     if view is None or view.active:
+        st.caption("When a race has ended it can be repeated with other seeds, and presented.")
         return
     if view.status == "stopped":
         st.caption("Stopped: these are the numbers up to there. *Go on* makes the rest of the steps.")

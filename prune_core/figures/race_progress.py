@@ -122,7 +122,8 @@ def _subtitle(data: RaceProgress) -> str:
     if data.metric == "accuracy":
         best, low = max(ends)[0], min(ends)[0]
         return f"From {percent(low)} to {percent(best)} at the last look"
-    return f"From {number(min(ends)[0])} to {number(max(ends)[0])} now"
+    low, high = number(min(ends)[0]), number(max(ends)[0])
+    return f"{low} now" if low == high else f"From {low} to {high} now"
 
 
 def _shares(data: RaceProgress) -> Plain:

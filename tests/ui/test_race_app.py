@@ -197,7 +197,8 @@ def test_others_watch_and_cannot_steer(page: AppTest) -> None:
     page.query_params["race"] = race
     page.run()
     assert not page.exception
-    assert not {"Pause", "Play", "Stop", "Cancel"} & set(labels(page)) and "Race" in labels(page)
+    assert not {"Pause", "Resume", "Cancel"} & set(labels(page)) and "Race" in labels(page)
+    assert page.button(key="race/stop").disabled
     assert page.slider(key="race/slider/sparsity").disabled
     race_state._may(race)
     assert not session.store().controls(race)
