@@ -139,7 +139,10 @@ def _speed() -> None:
 # --- how it stands ----------------------------------------------------------------------------------------------------
 def _status(view: RaceView | None) -> None:
     if view is None:
-        st.progress(0.0, text=":gray[Press **Race**: four networks start from the same weights and see the same data.]")
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):  # as tall as in a race
+            st.badge("Not started", icon=":material/flag:", color="gray")
+            st.caption("Press **Race**: four networks start from the same weights and see the same data.")
+        st.progress(0.0)
         return
     look, record = LOOKS[view.status], view.first.record
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):

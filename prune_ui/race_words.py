@@ -125,7 +125,7 @@ def _row(run_id: str) -> dict[str, object]:
     if key not in _rows:
         record = store.run(run_id)
         row = race_row(store, record)
-        if not record.has_ended:
+        if not record.has_ended or record.status in ("stopped", "failed"):  # these may go on
             return row
         _rows[key] = row
         while len(_rows) > MOST:
