@@ -122,8 +122,8 @@ def _subtitle(data: RaceProgress) -> str:
     if data.metric == "accuracy":
         best, low = max(ends)[0], min(ends)[0]
         return f"From {percent(low)} to {percent(best)} at the last look"
-    low, high = number(min(ends)[0]), number(max(ends)[0])
-    return f"{low} now" if low == high else f"From {low} to {high} now"
+    least, most = number(min(ends)[0]), number(max(ends)[0])
+    return f"{least} now" if least == most else f"From {least} to {most} now"
 
 
 def _shares(data: RaceProgress) -> Plain:

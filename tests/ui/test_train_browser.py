@@ -97,7 +97,7 @@ def test_a_refresh_in_mid_run_loses_nothing(going: Any, server: Any) -> None:
     for _ in range(3):  # redrawn thrice: whatever the sliders had to send is with the run by then
         going.wait_for_function(f"(last) => {x}.at(-1) > last", arg=going.evaluate(f"() => {x}.at(-1)"))
     assert not len(store.marks(new)), "sliders that come back move nothing"
-    assert going.get_by_role("slider", name="Target sparsity").get_attribute("aria-valuetext") == "0.9"
+    assert going.get_by_role("slider", name="Target sparsity").get_attribute("aria-valuetext") == "90%"
 
 
 def test_pause_one_step_and_stop(going: Any, server: Any) -> None:
