@@ -31,9 +31,10 @@ def lesson(source: Source, reply: GradientReply, lane: Lane, place: int) -> str:
     turn = f'turned it by <b class="clipping">{turned:.1f}°</b>' if turned >= 0.05 else "did not turn it"
     left = after / before if before > 0 else 1.0
     unit = f"\u00a0{spec.unit}" if spec.unit else ""
-    bold = '<b class="clipping">'
+    name, bold = in_text(lane.label), '<b class="clipping">'
+    how = f" {name}" if name.startswith("by ") else f", {name},"
     said = (
-        f"Clipping {in_text(lane.label)} at {number(float(lane.thresholds[place]))}{unit} changed "
+        f"Clipping{how} at {number(float(lane.thresholds[place]))}{unit} changed "
         f"{bold}{percent(changed)}</b> of the gradient's {n} entries, {turn}, "
         f"left {bold}{percent(left)}</b> of its length and removed {bold}0</b> of {n} "
         "parameters"

@@ -186,7 +186,7 @@ def test_a_model_trained_for_it(visit, bench):
     assert not errors(page)
     assert bench.asked[0].experiment is not None and bench.asked[0].experiment.model == pc.MLP(depth=1)
     assert bench.asked[0].step == 10 and bench.asked[0].experiment.clip is None
-    assert "Clipping adaptive (AGC) at 0.01" in lesson(page)
+    assert "Clipping, adaptive (AGC), at 0.01" in lesson(page)
     assert url(page)["model"] == "mlp" and url(page)["model.depth"] == "1"
 
 
