@@ -12,7 +12,7 @@ from prune_core.figures.drawing import Plain, drawing, empty, frame
 from prune_core.figures.palette import Palette, rgba
 from prune_core.figures.words import count, percent
 
-TITLE = "What noise does to both: accuracy as the picture blurs"
+TITLE = "What noise does to both: accuracy as noise grows"
 X = "noise (standard deviations of the input)"
 
 
