@@ -149,7 +149,7 @@ def test_somebody_else_may_watch_and_not_steer(going: Any, visit: Any) -> None:
     other = visit(going.url.removeprefix(going.url.split("/train?")[0]))
     ready(other)
     other.get_by_text("You are watching").first.wait_for()
-    assert button(other, "Stop").count() == 0
+    playwright.expect(button(other, "Stop")).to_be_disabled()
 
 
 def test_points_in_the_plane_show_their_boundary(visit: Any, shot: Any) -> None:
