@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from lab_browser_tools import PATIENCE_S, drawn, fits, until
+from lab_browser_tools import PATIENCE_S, drawn, fits, shown, until
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.browser
@@ -46,6 +46,7 @@ def going(visit: Any, server: Any) -> Any:
 @pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 390)])
 def test_a_newcomer_sees_a_finished_run(visit: Any, shot: Any, theme: str, width: int) -> None:
     page = visit("/train", theme=theme, width=width)
+    shown(page, page.locator(".lab-chart").first)  # on a phone the charts begin below the window
     ready(page)
     page.get_by_text("Sample run").first.wait_for()
     playwright.expect(page.locator(".lab-lesson")).to_contain_text("removed 0 of 13")
