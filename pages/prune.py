@@ -6,7 +6,9 @@ import streamlit as st
 
 from prune_ui import prune_link, prune_panel, prune_view
 
-prune_link.open_link()
+problems = prune_link.open_link()
 with st.sidebar:
     prune_panel.panel()
+for sentence in problems:
+    st.warning(sentence, icon=":material/link_off:")
 prune_view.show()

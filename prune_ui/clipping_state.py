@@ -132,7 +132,7 @@ def candidates() -> dict[str, str]:
         if row["status"] in ("queued", "failed", "cancelled") or not (row["sample"] or row["step"]):
             continue
         what = str(row["name"] or described(row))
-        found[row["id"]] = f"Sample: {what}" if row["sample"] else what
+        found[row["id"]] = f"{what} (sample)" if row["sample"] else what  # a narrow menu cuts off the end
     names = list(found.values())
     return {i: name if names.count(name) == 1 else f"{name} ({i[-4:]})" for i, name in found.items()}
 

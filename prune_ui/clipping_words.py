@@ -25,14 +25,15 @@ def lesson(source: Source, reply: GradientReply, lane: Lane, place: int) -> str:
     before, after, changed, cosine = (float(v) for v in lane.rows[place, -1])
     n, spec = count(len(reply.gradient.values)), threshold_spec(lane.strategy)
     turned = angle(cosine)
-    turn = f'turned its direction by <b class="clipping">{turned:.1f}°</b>' if turned >= 0.05 else "did not turn it"
+    turn = f'turned it by <b class="clipping">{turned:.1f}°</b>' if turned >= 0.05 else "did not turn it"
     left = after / before if before > 0 else 1.0
     unit = f"\u00a0{spec.unit}" if spec.unit else ""
-    bold = '<b class="clipping">'
+    name, bold = in_text(lane.label), '<b class="clipping">'
+    how = f" {name}" if name.startswith("by ") else f", {name},"
     said = (
-        f"Clipping {in_text(lane.label)} at {number(float(lane.thresholds[place]))}{unit} changed "
-        f"{bold}{percent(changed, 0 if changed > 0.1 else 1)}</b> of {n} gradient entries, {turn}, "
-        f"left {bold}{percent(left, 0 if left > 0.1 else 1)}</b> of its length and removed {bold}0</b> of {n} "
+        f"Clipping{how} at {number(float(lane.thresholds[place]))}{unit} changed "
+        f"{bold}{percent(changed)}</b> of the gradient's {n} entries, {turn}, "
+        f"left {bold}{percent(left)}</b> of its length and removed {bold}0</b> of {n} "
         "parameters"
     )
     g = reply.gradient

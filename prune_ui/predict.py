@@ -57,8 +57,11 @@ def forget(keys: Sequence[str] = ()) -> None:
     _GUESSES.set({k: v for k, v in _GUESSES.get().items() if keys and k not in keys})
 
 
-def ask(question: Question) -> Guess | None:
-    """Draw the question until it is answered; returns the guess, None before."""
+def ask(question: Question, *, primary: bool = False) -> Guess | None:
+    """Draw the question until it is answered; returns the guess, None before.
+
+    ``primary``: to guess is what the visitor should do next, and the button looks it.
+    """
     if (guess := guessed(question)) is not None:
         return guess
     widget = f"predict/{question.key}"
@@ -73,7 +76,7 @@ def ask(question: Question) -> Guess | None:
             ) / 100  # fmt: skip
         st.button(
             "That is my guess", key=f"{widget}/done", icon=":material/lock:", disabled=value is None,
-            on_click=_keep, args=(question.key, value),
+            on_click=_keep, args=(question.key, value), type="primary" if primary else "secondary",
         )  # fmt: skip
     return None
 

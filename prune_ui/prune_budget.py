@@ -86,7 +86,7 @@ def _texts(shares: Mapping[str, float]) -> tuple[str, ...]:
 def _fill(scan: SensitivityScan | None, start: Mapping[str, float]) -> None:
     """Budgets that need no hand: from the scan, or as the sliders above."""
     bears = _bears(scan)
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="bottom" if bears else "center", gap="small"):
         if bears:
             session.hold(LOSS)
             st.selectbox(

@@ -103,7 +103,7 @@ def _examples(source: Source, of: PreviewRequest, found: Forgotten, points: int)
             pages = math.ceil(len(chosen) / SHOWN)
             PAGE.set(min(max(PAGE.get(), 1), pages))
             if pages > 1:
-                st.number_input(f"Page of {pages}", 1, pages, key=PAGE.name, width=150)
+                st.number_input(f"Page (of {pages})", 1, pages, key=PAGE.name, width=150)
         rows = chosen.iloc[(PAGE.get() - 1) * SHOWN :][:SHOWN]
         return _shown(source, of, found, rows, 0)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Container
 
 from prune_core.data import DataSource
@@ -15,6 +14,7 @@ from prune_ui import prune_noise as noise
 from prune_ui import prune_sections as sections
 from prune_ui import prune_state as state
 from prune_ui import session
+from prune_ui.fields import plain
 from prune_ui.prune_state import Source
 from prune_ui.session import RUN, Key
 
@@ -27,14 +27,16 @@ TEXTS: dict[str, Key[str]] = {
     "scope": state.SCOPE,
     "layer": state.LAYER,
 }
+WRONG: Key[list[str]] = Key("prune/wrong", [])
+"""Sentences on the last link: the page runs again while its curve grows, and must not forget them."""
 
 
-def open_link() -> None:
-    """Take what the URL says; what means nothing is left as it is."""
+def open_link() -> list[str]:
+    """Take what the URL says; returns a sentence for each part of it that meant nothing and was left out."""
     state.KNOWN.set(None)
     params = session.read_link(state.PAGE)
     if params is None:
-        return
+        return WRONG.get()
     state.LOST.set("")
     if run_id := params.get(RUN, ""):
         state.KIND.set(state.RUNS)
@@ -51,9 +53,14 @@ def open_link() -> None:
         "criterion": state.criteria(),
         "scope": state.scopes(),
     }
+    wrong = []
     for name, key in TEXTS.items():
-        if (value := params.get(name)) is not None and (name == "layer" or value in known[name]):
+        if (value := params.get(name)) is None:
+            continue
+        if name == "layer" or value in known[name]:
             key.set(value)
+        else:
+            wrong.append(f"In the link: {name}={plain(value[:40])} is no choice of this page; it was left out.")
     grain = {k: v for k, v in params.items() if k.partition(".")[0] == state.GRAIN}
     state.grain_form().read(grain or {state.GRAIN: "weights"})
     state.RECALIBRATE.set(params.get("recalibrate") != "off")
@@ -61,12 +68,21 @@ def open_link() -> None:
     several.read(params.get("compare", ""))
     budget.read(params.get("budget", ""))
     noise.read(params.get("noise", ""))
+    if (text := params.get("sparsity", "")) and (share := _share(text)) is None:
+        wrong.append(f"In the link: sparsity={plain(text[:40])} is no share from 0 to 1; it was left out.")
+    elif text:
+        state.SPARSITY.set(min(share or 0.0, state.MOST))
+    WRONG.set(wrong)
+    return wrong
+
+
+def _share(text: str) -> float | None:
+    """A share in [0, 1]; None where the text is none."""
     try:
-        share = float(params.get("sparsity", ""))
+        share = float(text)
     except ValueError:
-        return
-    if math.isfinite(share):
-        state.SPARSITY.set(min(max(share, 0.0), state.MOST))
+        return None
+    return share if 0 <= share <= 1 else None
 
 
 def keep_link(source: Source | None) -> None:

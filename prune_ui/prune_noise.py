@@ -32,8 +32,8 @@ def section(source: Source, reply: PreviewReply) -> bool:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         st.number_input("Seed of the noise", 0, 2**31 - 1, key=SEED.name, width=150)
         st.caption(
-            "Gaussian noise is added to the normalised inputs of the test split, the same for both models. 1 is as "
-            "strong as the inputs themselves vary. Another seed draws other noise, the same one the same.",
+            "Gaussian noise is added to the normalised inputs of the test split, the same for both models and for "
+            "equal seeds. At noise 1 it varies as much as the inputs do.",
         )
     of = source.request(sparsity=state.SPARSITY.get()).replace(layer="", picture=False)
     probes = [NoiseProbe(of=of, level=level, examples=EXAMPLES, seed=SEED.get()) for level in LEVELS]

@@ -184,7 +184,8 @@ def _lesson(reply: PreviewReply) -> str:
         if reply.threshold is not None and state.SCOPE.get() == "global":
             text += f", those scored at most {number(reply.threshold)}"
         note = "Without test data no accuracy is measured."
-    return f'<p class="lab-lesson">{text}.</p><p class="lab-aside">{note} {_cost(reply.cost)}</p>'
+    aside = f'<p class="lab-aside">{note} {_cost(reply.cost)}</p>'
+    return f'<div class="lab-said"><p class="lab-lesson">{text}.</p>{aside}</div>'
 
 
 def _cost(cost: Cost) -> str:

@@ -109,7 +109,7 @@ def presets(form: Form[Experiment]) -> None:
 
     st.selectbox(
         "What to race", names, names.index(now), key=key, format_func=lambda n: labels.get(n, n), on_change=chosen,
-        width=230,
+        width=200,
     )  # fmt: skip
 
 

@@ -29,6 +29,7 @@ DOES: dict[LaneName, str] = {
     "baseline": "neither", "clipping": "limits updates", "pruning": "removes weights", "both": "does both",
 }  # fmt: skip
 LAYER = "race/layer"
+NBSP = "\u00a0"
 
 
 # --- cards ------------------------------------------------------------------------------------------------------------
@@ -48,7 +49,7 @@ def _card(lane: LaneName, view: RaceView | None) -> str:
     bar = f'<span class="lab-lane-bar"><i style="width:{100 * (share or 0):.1f}%"></i></span>'
     removed = "" if share is None else f"{count(total - left)} removed"  # type: ignore[operator]
     figures = "".join(
-        f"<dt>{name}</dt><dd>{value}</dd>"
+        f"<div><dt>{name}</dt><dd>{value}</dd></div>"
         for name, value in (
             ("Test accuracy", accuracy),
             ("Loss", loss),
@@ -88,7 +89,11 @@ def _of(kept: Any, dense: Any, unit: str) -> str:
     if kept is None or dense is None:
         return "–"
     shown, whole = si(float(kept), unit), si(float(dense), unit)
-    return shown if kept == dense else f"{shown} <small>of {whole}</small>"
+    if kept == dense:
+        return shown
+    size, _, of = shown.partition(NBSP)
+    # the unit once where it is the same: in one line, or the card would grow when the first weight goes
+    return f"{size if whole.partition(NBSP)[2] == of else shown} <small>of {whole}</small>"
 
 
 def diverged(run: LiveRun) -> bool:

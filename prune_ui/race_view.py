@@ -55,9 +55,10 @@ def _picture(tick: float | None) -> None:
         race_lanes.cards(view)
     with st.container(key="race_words"):
         race_words.sentence(view)
-        race_words.repeat(view)
-        if view is not None and not view.active:
-            present_view.link_to(race=view.id)
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", key="race_after"):
+            race_words.repeat(view)
+            if view is not None and not view.active:
+                present_view.link_to(race=view.id)
     with st.container(key="race_formulas"):
         race_lanes.in_formulas(form, view)
     with st.container():
@@ -94,21 +95,23 @@ def _starting(form: Form[Experiment], view: RaceView | None) -> None:
         "Race", key="race/go", type="primary", icon=":material/play_arrow:", disabled=wrong, on_click=state.launch,
         args=(form,), help=form.built.reason or "Train all four lanes with these settings, from the same start.",
     )  # fmt: skip
-    if view is not None and view.mine and view.status in ("failed", "stopped"):
-        st.button(
-            "Go on", key="race/retry", icon=":material/replay:", on_click=state.steer, args=(view.id, "retry"),
-            help="Go on from the lanes' last checkpoints, as a race.",
-        )  # fmt: skip
     st.button(
         "Step", key="race/first", icon=":material/skip_next:", disabled=wrong, on_click=state.launch, args=(form,),
         kwargs={"one_step": True}, help="Start, make one step in every lane, and hold.",
     )  # fmt: skip
+    if view is not None and view.mine and view.status in ("failed", "stopped"):
+        st.button(
+            "Retry" if view.status == "failed" else "Go on", key="race/retry", icon=":material/replay:",
+            on_click=state.steer, args=(view.id, "retry"), help="Go on from the lanes' last checkpoints, as a race.",
+        )  # fmt: skip
+    else:  # in its place although nothing goes, so that no button moves when a race starts or ends
+        st.button("Stop", key="race/stop", icon=":material/stop:", disabled=True)
 
 
 def _steering(view: RaceView) -> None:
     held, waits = view.status == "paused", view.status == "queued"
     st.button(
-        "Play" if held else "Pause", key="race/pause", type="primary" if held else "secondary", disabled=waits,
+        "Resume" if held else "Pause", key="race/pause", type="primary" if held else "secondary", disabled=waits,
         icon=":material/play_arrow:" if held else ":material/pause:", on_click=state.steer,
         args=(view.id, "resume" if held else "pause"),
     )  # fmt: skip
@@ -136,7 +139,10 @@ def _speed() -> None:
 # --- how it stands ----------------------------------------------------------------------------------------------------
 def _status(view: RaceView | None) -> None:
     if view is None:
-        st.progress(0.0, text=":gray[Press **Race**: four networks start from the same weights and see the same data.]")
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):  # as tall as in a race
+            st.badge("Not started", icon=":material/flag:", color="gray")
+            st.caption("Press **Race**: four networks start from the same weights and see the same data.")
+        st.progress(0.0)
         return
     look, record = LOOKS[view.status], view.first.record
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -164,7 +170,7 @@ def _progress(view: RaceView) -> str:
         return "Next in the queue." if place is None or place <= 1 else f"Number {place} in the queue."
     of = f"Step {count(view.step)} of {count(record.steps)} in every lane"
     if view.status == "paused":
-        return f"{of} · held. Step makes one more, Play goes on."
+        return f"{of} · held. Step makes one more, Resume goes on."
     if view.status == "running":
         slowest = min(view.going, key=lambda run: run.step)
         parts = [of if view.step else "Loading data and models", speed(slowest.rate), time_left(slowest.seconds_left)]

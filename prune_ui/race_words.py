@@ -55,6 +55,7 @@ def finding(view: RaceView) -> RaceFinding:
 def repeat(view: RaceView | None) -> None:
     """The button that makes one seed five, and how far that is."""
     if view is None or view.active:
+        st.caption("When a race has ended it can be repeated with other seeds, and presented.")
         return
     if view.status == "stopped":
         st.caption("Stopped: these are the numbers up to there. *Go on* makes the rest of the steps.")
@@ -124,7 +125,7 @@ def _row(run_id: str) -> dict[str, object]:
     if key not in _rows:
         record = store.run(run_id)
         row = race_row(store, record)
-        if not record.has_ended:
+        if not record.has_ended or record.status in ("stopped", "failed"):  # these may go on
             return row
         _rows[key] = row
         while len(_rows) > MOST:

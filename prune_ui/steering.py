@@ -73,7 +73,7 @@ def slider(
     if spec.log:
         st.select_slider(label, options, shown, format_func=number_label, **look)
     else:
-        st.slider(label, *span, shown, step=0.01, format="%g", **look)
+        st.slider(label, *span, shown, step=0.01, format="percent" if span[1] <= 1 else "%g", **look)
 
 
 def spec_of(part: object, name: str) -> FieldSpec:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import streamlit as st
 
@@ -102,7 +103,9 @@ def _step(at: int, step: Step) -> None:
             go(at - 1)
         if step.act is not None and st.button(step.action, key="tour/act", icon=":material/touch_app:"):
             _act(at, step)
-        if at < total and st.button("Next", key="tour/next", icon=":material/arrow_forward:", type="primary"):
+        asks = step.question is not None and predict.guessed(step.question) is None
+        look: Literal["primary", "secondary"] = "secondary" if asks else "primary"  # one thing to do next, not two
+        if at < total and st.button("Next", key="tour/next", icon=":material/arrow_forward:", type=look):
             go(at + 1)
         _leave("Finish" if at == total else "Leave the tour")
 
@@ -111,7 +114,7 @@ def _question(step: Step) -> None:
     """Ask; once there is a guess, show it beside what was measured."""
     if step.question is None or step.answer is None:
         return
-    guess = predict.ask(step.question)
+    guess = predict.ask(step.question, primary=True)
     if guess is None:
         if step.veiled:
             theme.only_here("veil")

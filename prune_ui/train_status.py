@@ -64,20 +64,19 @@ def controls(form: Form[Experiment], run: LiveRun | None, *, mine: bool) -> None
                 "Train", key="train/go", type="primary", icon=":material/play_arrow:", disabled=built.value is None,
                 on_click=actions.train, args=(form,), help=built.reason or "Train with the settings on the left.",
             )  # fmt: skip
-            if (
-                run is not None
-                and mine
-                and (run.record.status == "failed" or (run.record.status == "stopped" and run.step))
-            ):
-                again = "Retry" if run.record.status == "failed" else "Go on"
-                st.button(
-                    again, key="train/retry", icon=":material/replay:", on_click=actions.steer,
-                    args=(run.record.id, "retry"), help="Go on from the last checkpoint of this run.",
-                )  # fmt: skip
             st.button(
                 "Step", key="train/first", icon=":material/skip_next:", disabled=built.value is None,
                 on_click=partial(actions.train, form, one_step=True), help="Start, make one step, and hold.",
             )  # fmt: skip
+            ended = run.record.status if run is not None and mine else ""
+            if run is not None and (ended == "failed" or (ended == "stopped" and run.step)):
+                st.button(
+                    "Retry" if ended == "failed" else "Go on", key="train/retry", icon=":material/replay:",
+                    on_click=actions.steer, args=(run.record.id, "retry"),
+                    help="Go on from the last checkpoint of this run.",
+                )  # fmt: skip
+            else:  # in its place although nothing goes, so that no button moves when a run starts or ends
+                st.button("Stop", key="train/stop", icon=":material/stop:", disabled=True)
         st.button(
             "Reset", key="train/reset", icon=":material/restart_alt:", on_click=actions.reset,
             args=(run.record.id if run is not None and mine else "",),

@@ -101,9 +101,7 @@ def draw_gradient_norm(data: GradientNorm, colours: Palette) -> Plain:
         )  # fmt: skip
     extra = mark_layout(data.marks, colours, data.steps)
     drag = None
-    subtitle = (
-        f"{percent(data.above, 0)} of the steps were longer than allowed" if data.above else "No step was shortened"
-    )
+    subtitle = f"Clipping shortened {percent(data.above, 0)} of the steps" if data.above else "No step was shortened"
     if data.threshold is not None:
         if len(data.threshold_step):
             traces.append(

@@ -12,7 +12,7 @@ from prune_core.figures.drawing import Plain, drawing, empty, frame
 from prune_core.figures.palette import Palette, rgba
 from prune_core.figures.words import count, percent
 
-TITLE = "What noise does to both: accuracy as the picture blurs"
+TITLE = "What noise does to both: accuracy as noise grows"
 X = "noise (standard deviations of the input)"
 
 
@@ -68,7 +68,7 @@ def draw_noise_accuracy(data: NoiseAccuracy, colours: Palette) -> Plain:
     subtitle += f"; guessing: {percent(data.chance, 0)}" if data.chance is not None else ""
     return frame(
         traces, title=TITLE, subtitle=subtitle, x=X, y="test accuracy", alt=alt_noise_accuracy(data), shapes=shapes,
-        hovermode="x unified", height=380, xaxis={"rangemode": "tozero", "unifiedhovertitle": {"text": "noise %{x}"}},
+        hovermode="x unified", height=380, xaxis={"range": _room(data), "unifiedhovertitle": {"text": "noise %{x}"}},
         yaxis={"tickformat": ".0%", "range": [_low(data), 1.01]},
     )  # fmt: skip
 
@@ -87,6 +87,12 @@ def _line(rows: pd.DataFrame, name: str, colour: str, dash: str, symbol: str) ->
          "line": {"color": colour, "width": 2, "dash": dash}, "marker": {"size": 7, "color": colour, "symbol": symbol},
          "hovertemplate": "%{y:.1%}"},
     ]  # fmt: skip
+
+
+def _room(data: NoiseAccuracy) -> list[float]:
+    """From the first level to the last, and some more on both sides, so that no mark is cut in half."""
+    last = float(data.before["noise"].max())
+    return [-0.02 * last, 1.02 * last] if last else [-0.1, 0.1]
 
 
 def _low(data: NoiseAccuracy) -> float:

@@ -122,7 +122,8 @@ def _subtitle(data: RaceProgress) -> str:
     if data.metric == "accuracy":
         best, low = max(ends)[0], min(ends)[0]
         return f"From {percent(low)} to {percent(best)} at the last look"
-    return f"From {number(min(ends)[0])} to {number(max(ends)[0])} now"
+    least, most = number(min(ends)[0]), number(max(ends)[0])
+    return f"{least} now" if least == most else f"From {least} to {most} now"
 
 
 def _shares(data: RaceProgress) -> Plain:

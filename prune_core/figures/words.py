@@ -11,11 +11,14 @@ def percent(share: float, digits: int = 1) -> str:
 
 
 def number(value: float, digits: int = 3) -> str:
-    """``digits`` significant digits; beyond a hundred thousand and below a ten-thousandth as ``1.23e-5``."""
+    """``digits`` significant digits, all before the point: ``0.0123``, ``4 567``; beyond a hundred thousand and below a
+    ten-thousandth as ``1.23e-5``."""
     if not math.isfinite(value):
         return "not finite"
     if value == 0:
         return "0"
+    if 10**digits - 0.5 <= abs(value) < 1e5:  # where "g" would write 4.57e+03
+        return count(value)
     if 1e-4 <= abs(value) < 1e5:
         return f"{value:.{digits}g}"
     mantissa, power = f"{value:.{digits - 1}e}".split("e")

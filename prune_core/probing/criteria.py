@@ -151,23 +151,31 @@ def agreement_findings(correlation: pd.DataFrame, overlap: pd.DataFrame, chance:
     ordered = sorted((p for p in pairs if np.isfinite(rho[p])), key=lambda p: -rho[p])
     alike = [p for p in ordered if rho[p] >= ALIKE]
     if alike:
-        listed = ", ".join(f"{names[i]} and {names[j]} (ρ {rho[i, j]:.2f}, overlap {both[i, j]:.0%})" for i, j in alike)
+        listed = ", ".join(
+            f"{names[i]} and {names[j]} (ρ {rho[i, j]:.2f}, overlap {_percent(both[i, j])})" for i, j in alike
+        )
         found.append(f"Nearly one order of the weights: {listed}.")
     elif ordered:
         i, j = ordered[0]
         found.append(
             f"No two order the weights nearly alike; closest are {names[i]} and {names[j]} (ρ {rho[i, j]:.2f}, overlap "
-            f"{both[i, j]:.0%})."
+            f"{_percent(both[i, j])})."
         )
     alone = [p for p in pairs if both[p] <= chance + BEYOND * (1 - chance)]
     if alone:
-        found.append(f"No more in common than two random masks would have ({chance:.0%}): {_pairs(alone, names)}.")
+        found.append(
+            f"No more in common than two random masks would have ({_percent(chance)}): {_pairs(alone, names)}."
+        )
     return found
 
 
 def agreement_sentence(correlation: pd.DataFrame, overlap: pd.DataFrame, chance: float) -> str:
     """``agreement_findings`` in one text."""
     return " ".join(agreement_findings(correlation, overlap, chance))
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f}\u00a0%"
 
 
 def _pairs(pairs: list[tuple[int, int]], names: list[str]) -> str:

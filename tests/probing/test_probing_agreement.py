@@ -151,8 +151,8 @@ def test_the_sentences_say_where_nothing_is_shown():
     rho = pd.DataFrame([[1, 0.95, 0], [0.95, 1, 0.1], [0, 0.1, 1]], names, names)
     both = pd.DataFrame([[1, 0.8, 0.06], [0.8, 1, 0.3], [0.06, 0.3, 1]], names, names)
     assert agreement_findings(rho, both, 0.05) == [
-        "Nearly one order of the weights: A and B (ρ 0.95, overlap 80%).",
-        "No more in common than two random masks would have (5%): A and C.",
+        "Nearly one order of the weights: A and B (ρ 0.95, overlap 80\u00a0%).",
+        "No more in common than two random masks would have (5\u00a0%): A and C.",
     ]
     assert "No two order the weights nearly alike; closest are A and B" in agreement_findings(rho * 0.5, both, 0)[0]
 

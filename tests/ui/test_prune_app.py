@@ -110,6 +110,9 @@ def test_a_link_that_means_nothing_is_no_dead_end(prune_page: Open, link: dict[s
     assert shown in errors(page) and bool(shown) == bool(page.error)
     assert "of 13584 weights" in lesson(page)
     assert url(page)["run"] == DENSE
+    told = " ".join(w.value for w in page.warning)
+    for name in {"sparsity", "scope", "criterion"} & set(link):
+        assert f"{name}={link[name]} " in told, "it says what it left out"
 
 
 # --- what goes wrong --------------------------------------------------------------------------------------------------

@@ -107,7 +107,7 @@ def test_five_criteria_are_compared_without_a_click(prune_page: Open, bench: Ben
     assert [type(c) for c in probe.criteria] == [pc.Magnitude, pc.Random, pc.RelativeMagnitude, pc.LAMP, pc.Taylor]
     text = said(page)
     assert "Nearly one order of the weights: Magnitude and LAMP" in text
-    assert "No more in common than two random masks would have (5%): Random with every other." in text
+    assert "No more in common than two random masks would have (5\u00a0%): Random with every other." in text
     assert "At 90 % removed Magnitude keeps" in text
     (curves,) = asked(bench, PreviewRequest)
     first = curves.questions[5]

@@ -190,6 +190,14 @@ def test_stop_ends_the_race_and_what_was_measured_stays(page: AppTest, held: boo
     assert lesson(page).endswith("(1 seed, stopped at step 3).") and "changed 25.0" in lesson(page)
     keys = [b.key for b in page.button]
     assert "race/stop" not in keys and "race/repeat" not in keys and "race/retry" in keys
+    Races(store).requeue(race)  # and goes on, to its end: no number of the stop stays
+    for run_id in lanes.values():
+        store.claim(run_id, "t", "w")
+        store.append(run_id, "t", steps=[(4, 1.0, 2.0, 1.0, 0.75, 1.0, 0.1, 0.0)])
+        store.finish(run_id, "t", "finished", "", {"accuracy": 0.5, "loss": 1.0, "parameters": 8970, "nonzero": 8970})
+    race_state.view_of(race, now=True)
+    page.run()
+    assert lesson(page).endswith("(1 seed).") and "changed 75.0" in lesson(page)
 
 
 def test_others_watch_and_cannot_steer(page: AppTest) -> None:
@@ -197,7 +205,8 @@ def test_others_watch_and_cannot_steer(page: AppTest) -> None:
     page.query_params["race"] = race
     page.run()
     assert not page.exception
-    assert not {"Pause", "Play", "Stop", "Cancel"} & set(labels(page)) and "Race" in labels(page)
+    assert not {"Pause", "Resume", "Cancel"} & set(labels(page)) and "Race" in labels(page)
+    assert page.button(key="race/stop").disabled
     assert page.slider(key="race/slider/sparsity").disabled
     race_state._may(race)
     assert not session.store().controls(race)

@@ -79,7 +79,7 @@ def test_a_change_in_mid_race_is_marked_in_the_lanes_it_concerns_and_a_refresh_l
     button(page, "Pause").click()
     until(page, lambda: {store.run(i).status for i in lanes.values()} == {"paused"}, "all hold")
     assert len({store.run(i).step for i in lanes.values()}) == 1
-    button(page, "Play").wait_for()
+    button(page, "Resume").wait_for()
     shot(page, "race-paused", full=False)
     button(page, "Stop").focus()
     page.keyboard.press("Enter")
