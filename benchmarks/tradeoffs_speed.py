@@ -141,7 +141,7 @@ def main() -> None:
         sweep_id = filled(Path(folder), given.runs)
         with lab(Path(folder)) as address, sync_playwright() as playwright:
             page = playwright.chromium.launch(executable_path=chromium, args=FLAGS).new_page(
-                viewport={"width": 1280, "height": 2200}
+                viewport={"width": 1280, "height": 2600}
             )
             page.set_default_timeout(120_000)
             page.goto(address + "/methods")  # what every first visit pays: Streamlit's own scripts
