@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -282,13 +282,18 @@ def milliseconds(seconds: float | None) -> int | None:
 
 
 def publish_waiting(store: Store) -> int:
-    """Publish everything that waits, oldest first; returns how many were. What fails says so in its run."""
+    """Publish every run that waits, oldest first; returns how many were. What fails says so in its run."""
+    return one_by_one(store.to_publish(), store.claim_publishing, lambda run_id: publish(store, run_id))
+
+
+def one_by_one(waiting: Iterable[str], claim: Callable[[str], bool], publish: Callable[[str], object]) -> int:
+    """Publish what this process may claim; returns how many were. What cannot be is logged, and the rest goes on."""
     done = 0
-    for run_id in store.to_publish():
-        if not store.claim_publishing(run_id):
+    for name in waiting:
+        if not claim(name):
             continue
         try:
-            publish(store, run_id)
+            publish(name)
             done += 1
         except StoreUnavailableError:
             raise  # what cannot be noted as done would be published again and again

@@ -8,11 +8,10 @@ the sweep that it was made for, and names all of them in tags.
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from prune_core.errors import LabError, StoreError, StoreUnavailableError
+from prune_core.errors import StoreError
 from prune_core.sweeping import label, plain
 from prune_core.tracking import publishing
 from prune_core.tracking.keeping import publishing_now
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
 STATUS = {"finished": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
 LONGEST = 500  # characters of a parameter, as MLflow takes it
 BATCH = 100  # parameters that MLflow takes at once
-
-log = logging.getLogger("prune_core.tracking")
 
 
 def publish_sweep(store: Store, sweep_id: str, tracking_uri: str | None = None) -> str:
@@ -60,18 +57,10 @@ def publish_sweep_again(store: Store, sweep_id: str) -> None:
 
 def publish_waiting_sweeps(store: Store) -> int:
     """Publish the sweeps that wait, oldest first; returns how many were. What fails says so in its sweep."""
-    sweeps, done = Sweeps(store), 0
-    for sweep_id in sweeps.to_publish():
-        if not sweeps.claim_publishing(sweep_id):
-            continue
-        try:
-            publish_sweep(store, sweep_id)
-            done += 1
-        except StoreUnavailableError:
-            raise  # what cannot be noted as done would be published again and again
-        except LabError as error:
-            log.warning("%s", error)
-    return done
+    sweeps = Sweeps(store)
+    return publishing.one_by_one(
+        sweeps.to_publish(), sweeps.claim_publishing, lambda sweep_id: publish_sweep(store, sweep_id)
+    )
 
 
 def _publishable(sweeps: Sweeps, sweep_id: str) -> SweepRecord:
