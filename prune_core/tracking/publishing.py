@@ -289,9 +289,7 @@ def publish_waiting(store: Store) -> int:
 def one_by_one(waiting: Iterable[str], claim: Callable[[str], bool], publish: Callable[[str], object]) -> int:
     """Publish what this process may claim; returns how many were. What cannot be is logged, and the rest goes on."""
     done = 0
-    for name in waiting:
-        if not claim(name):
-            continue
+    for name in filter(claim, waiting):  # claimed when its turn comes
         try:
             publish(name)
             done += 1
