@@ -170,6 +170,9 @@ def take(form: Form[Experiment], field: InterventionField, value: float) -> None
     going = view is not None and view.active and view.mine
     if math.isclose(value, _held(form, field, view if going else None), rel_tol=1e-6):
         return  # nobody's move: when a race ends its sliders go back to the form, and browsers report that as a change
+    ended = view is not None and not view.active and not view.sample
+    # nor is this: what the slider stood at in the race that has just ended, reported once more
+    echo = ended and math.isclose(value, _held(form, field, view), rel_tol=1e-6)
     clip = form.value.clip if form.value is not None else None
     if field == "sparsity":
         form.put("prune.schedule.final", value)
@@ -177,7 +180,7 @@ def take(form: Form[Experiment], field: InterventionField, value: float) -> None
         form.put(f"clip.{clip.threshold_field}", value)
     if view is not None and going and state.MODE.get() == "intervene":
         state.intervene(view.id, field, value)
-    elif state.MODE.get() == "restart" and view is not None and not view.sample:
+    elif state.MODE.get() == "restart" and view is not None and not view.sample and not echo:
         state.launch(form)
     state.AGAIN.set(True)
 

@@ -91,3 +91,4 @@ def test_a_change_in_mid_race_is_marked_in_the_lanes_it_concerns_and_a_refresh_l
     wanted = "by value, step " + f"{at:,}".replace(",", "\u202f")
     playwright.expect(page.locator(".st-key-formula_clipping_race")).to_contain_text(wanted)
     assert page.locator(".katex-error").count() == 0
+    assert race_of(page) == race, "no other begins by itself"
