@@ -76,9 +76,9 @@ def slider(
         st.slider(label, *span, shown, step=0.01, format="percent" if span[1] <= 1 else "%g", **look)
 
 
-def spec_of(part: object, name: str) -> FieldSpec:
+def spec_of(part: Any, name: str) -> FieldSpec:
     """The field of a part by its dotted name."""
     *members, name = name.split(".")
     for member in members:
         part = getattr(part, member)
-    return next(s for s in type(part).fields() if s.name == name)  # type: ignore[attr-defined]
+    return next(spec for spec in part.fields() if spec.name == name)

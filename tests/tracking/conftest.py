@@ -47,6 +47,22 @@ def store(home: Path) -> Iterator[Store]:
     found.close()
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def address(request: pytest.FixtureRequest, home: Path) -> str:
+    """A store that is not there yet, of either kind: what stands here must hold on both."""
+    if request.param == "sqlite":
+        return f"sqlite:///{home}/lab.db"
+    return str(request.getfixturevalue("postgres").database())
+
+
+@pytest.fixture
+def either(address: str) -> Iterator[Store]:
+    """An empty store of either kind."""
+    found = Store(address)
+    yield found
+    found.close()
+
+
 @pytest.fixture
 def experiment() -> pc.Experiment:
     """Two-dimensional, clipped, pruned in mid-run; 60 steps."""
