@@ -6,9 +6,8 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from prune_core.tracking import RunRecord, publishes
+from prune_core.tracking import Publishable, publishes
 from prune_ui.fields import plain
-from prune_ui.tradeoffs_read import View
 
 SAID = "It is being published in the background."
 WAITS = "It waits: this server publishes nothing now."
@@ -19,7 +18,7 @@ def said() -> str:
     return SAID if publishes() else WAITS
 
 
-def show(of: RunRecord | View, key: str, on_click: Callable[[str], None] | None, note: str = "") -> None:
+def show(of: Publishable, key: str, on_click: Callable[[str], None] | None, note: str = "") -> None:
     """Draw the line; ``on_click(id)`` publishes, None where this visitor may not. ``note`` is the button's help."""
     if of.to_be_published:
         st.caption(

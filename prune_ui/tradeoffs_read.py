@@ -20,7 +20,7 @@ import pandas as pd
 from prune_core.errors import LabError
 from prune_core.jobs import Progress, progress_of
 from prune_core.sweeping import Sweep
-from prune_core.tracking import PUBLISHING, SweepRecord, Sweeps, results
+from prune_core.tracking import Publishable, SweepRecord, Sweeps, results
 from prune_ui import session
 from prune_ui.naming import in_text, part_label
 from prune_ui.theme import ASSETS
@@ -34,7 +34,7 @@ FAMILIES = {"data": "data", "model": "model", "clip": "clip", "prune": "prune.cr
 
 
 @dataclass(frozen=True)
-class View:
+class View(Publishable):
     """A sweep as of one moment. ``results`` has labels where the store has names; ``raw`` is as the store has it.
 
     ``problem`` says why the store could not be read just now; what is shown is then older. ``published`` and
@@ -64,11 +64,6 @@ class View:
     def running(self) -> bool:
         """Whether more will come by itself."""
         return self.status == "running"
-
-    @property
-    def to_be_published(self) -> bool:
-        """Whether MLflow will have it in a while."""
-        return self.publishing == "waiting" or self.publishing.startswith(PUBLISHING)
 
     @property
     def mine(self) -> bool:

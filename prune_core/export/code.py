@@ -10,9 +10,9 @@ from prune_core.export.python import as_python
 from prune_core.jobs import GradientRequest, PreviewRequest
 from prune_core.pruning import Weights
 from prune_core.sweeping import Search, Sweep
+from prune_core.training.sensitivity import RECALIBRATED
 
 START = "import prune_core as pc"
-RECALIBRATED = 512  # examples that the preview measures normalisation anew on
 
 
 def prune_code(

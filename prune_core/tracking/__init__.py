@@ -9,7 +9,6 @@ from prune_core.tracking.publishing_sweeps import publish_sweep, publish_sweep_a
 from prune_core.tracking.races import SAMPLE_RACE, Races
 from prune_core.tracking.records import (
     LAB,
-    PUBLISHING,
     RACE,
     RETRY,
     STOPPED,
@@ -17,6 +16,7 @@ from prune_core.tracking.records import (
     ControlRecord,
     Cursor,
     LiveDelta,
+    Publishable,
     RunRecord,
     race_of,
 )
@@ -31,7 +31,6 @@ __all__ = [
     "DONE",
     "LAB",
     "MEASURED",
-    "PUBLISHING",
     "RACE",
     "RETRY",
     "SAMPLE_RACE",
@@ -41,6 +40,7 @@ __all__ = [
     "Cursor",
     "Given",
     "LiveDelta",
+    "Publishable",
     "Races",
     "Repeats",
     "RunRecord",

@@ -24,8 +24,21 @@ STOPPED = "its sweep was stopped"  # in the reason of a run that goes on when it
 RETRY = "retry goes on"  # in the reason of a run whose process died: nothing is wrong with the run itself
 
 
+class Publishable:
+    """What MLflow gets: ``published`` is its id there, ``publishing`` that it waits, who is at it, or why it failed."""
+
+    id: str
+    published: str
+    publishing: str
+
+    @property
+    def to_be_published(self) -> bool:
+        """Whether it waits to be published, or somebody is at it."""
+        return self.publishing == "waiting" or self.publishing.startswith(PUBLISHING)
+
+
 @dataclass(frozen=True)
-class RunRecord:
+class RunRecord(Publishable):
     """A run as of one moment. Times are epoch seconds; ``started``, ``ended``, ``heartbeat`` are None before.
 
     ``step`` updates are recorded of ``steps``; a checkpoint is known after ``checkpoint`` of them (0: none).
@@ -67,11 +80,6 @@ class RunRecord:
     def experiment(self) -> Experiment:
         """The experiment. Raises ConfigError where a part of it is not registered in this process."""
         return _experiment(self.settings)
-
-    @property
-    def to_be_published(self) -> bool:
-        """Whether it waits to be published, or somebody is at it."""
-        return self.publishing == "waiting" or self.publishing.startswith(PUBLISHING)
 
     @property
     def has_ended(self) -> bool:

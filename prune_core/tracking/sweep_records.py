@@ -14,7 +14,7 @@ from sqlalchemy import select
 from prune_core.sweeping import Sweep, labels
 from prune_core.tracking import schema
 from prune_core.tracking.database import Database
-from prune_core.tracking.records import PUBLISHING
+from prune_core.tracking.records import Publishable
 
 MEASURED = (
     *("n", "seconds", "parameters", "nonzero", "dense_bytes", "kept_bytes", "macs", "kept_macs"),
@@ -27,7 +27,7 @@ NUMBERS = ("threshold", "target", "accuracy", "loss", "sparsity", *MEASURED)
 
 
 @dataclass(frozen=True)
-class SweepRecord:
+class SweepRecord(Publishable):
     """A sweep as of one moment. Counts are of its members, without the training that they share.
 
     ``done`` holds those that are over in whatever way, ``failed`` those of them that gave nothing, ``reused`` those
@@ -57,11 +57,6 @@ class SweepRecord:
     def sweep(self) -> Sweep:
         """What was asked for. Raises ConfigError where a part is not registered in this process."""
         return _sweep(self.settings)
-
-    @property
-    def to_be_published(self) -> bool:
-        """Whether it waits to be published, or somebody is at it."""
-        return self.publishing == "waiting" or self.publishing.startswith(PUBLISHING)
 
     @property
     def has_ended(self) -> bool:
