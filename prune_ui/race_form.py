@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import streamlit as st
 
 from prune_core.events import InterventionField
@@ -167,32 +165,16 @@ def _slider(
 def take(form: Form[Experiment], field: InterventionField, value: float) -> None:
     """A slider was moved: a setting of the next race, which begins now, or a change of the one that goes."""
     view = state.shown()
-    going = view is not None and view.active and view.mine
-    if math.isclose(value, _held(form, field, view if going else None), rel_tol=1e-6):
-        return  # nobody's move: when a race ends its sliders go back to the form, and browsers report that as a change
-    ended = view is not None and not view.active and not view.sample
-    # nor is this: what the slider stood at in the race that has just ended, reported once more
-    echo = ended and math.isclose(value, _held(form, field, view), rel_tol=1e-6)
     clip = form.value.clip if form.value is not None else None
     if field == "sparsity":
         form.put("prune.schedule.final", value)
     elif clip is not None:
         form.put(f"clip.{clip.threshold_field}", value)
-    if view is not None and going and state.MODE.get() == "intervene":
+    if view is not None and view.active and view.mine and state.MODE.get() == "intervene":
         state.intervene(view.id, field, value)
-    elif state.MODE.get() == "restart" and view is not None and not view.sample and not echo:
+    elif state.MODE.get() == "restart" and view is not None and not view.sample:
         state.launch(form)
     state.AGAIN.set(True)
-
-
-def _held(form: Form[Experiment], field: InterventionField, view: RaceView | None) -> float:
-    """Where the slider stands by itself: at what holds in the race that goes, else at the form's value."""
-    if view is not None:
-        return state.wanted(view).get(field, math.nan)
-    experiment = form.value
-    if experiment is None or experiment.clip is None or experiment.prune is None:
-        return math.nan
-    return experiment.prune.schedule.final if field == "sparsity" else experiment.clip.threshold
 
 
 def readable(sentence: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
@@ -17,6 +18,39 @@ from prune_ui.session import Key
 
 PATIENCE_S = 5.0  # until what was asked for has to be in use
 Asked = dict[str, dict[InterventionField, tuple[float, float]]]  # by run or race: value, and when
+
+
+@dataclass(frozen=True)
+class Moves:
+    """Tells a visitor's moves of a slider from a browser's reports of the page's own.
+
+    Sooner or later a browser reports where the page has put a slider, and where it stood before: ``at`` and ``due``.
+    Neither is anybody's wish. What was due is so once (then it is ``spent``): a visitor may want that very value.
+    """
+
+    at: float = math.nan
+    due: tuple[float, ...] = ()
+    spent: tuple[float, ...] = ()
+
+    def put(self, value: float, before: float) -> Moves:
+        """The page has put the slider at ``value``."""
+        known = _among(before, (value, *self.due, *self.spent))
+        return Moves(value, self.due if known else (*self.due, before), self.spent)
+
+    def reported(self, value: float) -> tuple[bool, Moves]:
+        """Whether a report is a visitor's move, and what holds after it."""
+        if _among(value, (self.at,)):
+            return False, self
+        if _among(value, self.due):
+            return False, Moves(self.at, tuple(v for v in self.due if not _among(v, (value,))), (*self.spent, value))
+        return True, Moves(value)
+
+
+MOVES: Key[dict[str, Moves]] = Key("steering/moves", {})  # by slider
+
+
+def _among(value: float, values: tuple[float, ...]) -> bool:
+    return any(math.isclose(value, one, rel_tol=1e-6, abs_tol=1e-12) for one in values)
 
 
 def act(action: Callable[[], object], said: Key[str]) -> bool:
@@ -61,12 +95,18 @@ def slider(
         shown = min(options, key=lambda o: abs(math.log(o / value)))
     else:
         shown = min(max(round(value, 4), span[0]), span[1])
+    before = st.session_state.get(key, shown)
     # only where it differs: what is set anew every half second would pull the slider out of a dragging hand
-    if key not in st.session_state or not math.isclose(st.session_state[key], shown, rel_tol=1e-9):
+    if key not in st.session_state or not math.isclose(before, shown, rel_tol=1e-9):
         st.session_state[key] = shown
+        MOVES.set({**MOVES.get(), key: MOVES.get().get(key, Moves()).put(shown, before)})
 
     def moved() -> None:
-        changed(float(st.session_state[key]))
+        value = float(st.session_state[key])
+        meant, moves = MOVES.get().get(key, Moves()).reported(value)
+        MOVES.set({**MOVES.get(), key: moves})
+        if meant:
+            changed(value)
 
     look: dict[str, Any] = {"key": key, "on_change": moved, "help": field_help(spec), "disabled": disabled}
     # shown is the default, too: a browser that missed the run in which it was set would report the slider's lower end

@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # tests import lab_browser_tools by its name
-from lab_browser_tools import PATIENCE_S, drawn
+from lab_browser_tools import PATIENCE_S, drawn, end_all
 
 ROOT = Path(__file__).resolve().parents[2]
 SHOTS = Path(os.environ.get("PRUNE_LAB_TEST_OUTPUT", ROOT / "test-output"))
@@ -169,9 +169,14 @@ class Visit:
 
 @pytest.fixture
 def visit(browser: Any, window: Any, server: Server) -> Iterator[Visit]:
-    """Open pages of the lab; an error in a browser's console fails the test."""
-    with visiting(browser, window, server.url) as made:
-        yield made
+    """Open pages of the lab; an error in a browser's console fails the test. Nothing that was begun goes on after."""
+    try:
+        with visiting(browser, window, server.url) as made:
+            yield made
+    finally:
+        store = server.store()
+        end_all(store)
+        store.close()
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from typing import Any
@@ -48,6 +49,37 @@ def shown(page: Any, locator: Any) -> None:
 def fits(page: Any) -> None:
     """Wait until nothing is wider than the window; a page that was just resized takes a moment."""
     page.wait_for_function("() => document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def zoom(page: Any, chart: Any, start: tuple[float, float], end: tuple[float, float]) -> None:
+    """Draw a box from ``start`` to ``end``, shares of the plot, until the chart takes it: it may move meanwhile."""
+    from playwright.sync_api import Error  # not everybody has it
+
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        plot = chart.locator(".nsewdrag").first.bounding_box()
+        at = [(plot["x"] + plot["width"] * x, plot["y"] + plot["height"] * y) for x, y in (start, end)]
+        page.mouse.move(*at[0])
+        page.mouse.down()
+        page.mouse.move(*at[1], steps=5)
+        page.mouse.up()
+        try:
+            return chart.locator("[data-action=reset]").wait_for(timeout=5_000)
+        except Error:
+            if time.monotonic() > deadline:
+                raise
+
+
+def end_all(store: Any) -> None:
+    """End every run that waits or goes, so that no test waits for what another has left."""
+    from prune_core.errors import StoreError
+
+    while len(rows := store.runs(statuses=["queued", "running", "paused"])):
+        for run_id in rows["id"]:
+            with contextlib.suppress(StoreError):  # it has ended by itself
+                store.send(run_id, "stop")
+        for run_id in rows["id"]:
+            store.wait(run_id, timeout=PATIENCE_S)
 
 
 def until(page: Any, condition: Callable[[], object], what: str) -> None:

@@ -53,10 +53,10 @@ def test_what_one_starts_the_other_sees_and_steers(notebook: Callable[[str], str
     path = "/" + url.split("/", 3)[3]
     page = visit(path)  # the address that the notebook printed, below the server's own
     page.get_by_text("from a cell").first.wait_for()
-    page.get_by_text("Finished").first.wait_for()
+    page.get_by_text("Finished").filter(visible=True).first.wait_for()
     drawn(page)
 
-    page.goto(page.url.split("/runs")[0] + "/train?train.steps=200000&model=mlp&clip=value")
+    page.goto(page.url.split("/runs")[0] + "/train?train.steps=5000000&model=mlp&clip=value")
     drawn(page)
     page.get_by_role("button", name="Train", exact=True).click()
     page.wait_for_url(re.compile(r"[?&]run="))

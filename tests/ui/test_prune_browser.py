@@ -158,7 +158,7 @@ def test_fine_tune_from_here(visit: Any, server: Any, shot: Any) -> None:
     record = store.run(run_id)
     assert record.experiment.train.steps == 60
     assert store.history(run_id)["sparsity"].min() == pytest.approx(0.95, abs=1e-3), "pruned before the first step"
-    page.get_by_text("Finished").first.wait_for(timeout=30_000)
+    page.get_by_text("Finished").filter(visible=True).first.wait_for()
     shot(page, "prune-fine-tuned")
 
 

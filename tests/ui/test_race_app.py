@@ -125,30 +125,25 @@ def test_a_slider_restarts_the_race_or_changes_the_one_that_goes(page: AppTest) 
     assert page.select_slider(key="race/slider/clip_threshold").value == 0.1, "it does not jump back"
 
 
-@pytest.mark.parametrize(
-    ("value", "of_form", "starts"), [(0.01, 0.01, False), (0.01, 0.1, False), (0.1, 0.01, True), (0.5, 0.1, True)]
-)
-def test_a_slider_that_goes_back_by_itself_starts_no_race(
-    page: AppTest, value: float, of_form: float, starts: bool
-) -> None:
-    """When a race ends its sliders go back to the form; a browser may report that, or where they stood, as a move."""
-    race = ended(small())
-
-    def moved() -> None:
-        import streamlit as st
-
-        from prune_ui import race_form
-
-        form = race_form.race_form()
-        form.put("clip.threshold", st.session_state["form"])
-        race_form.take(form, "clip_threshold", st.session_state["to"])
-
-    script = AppTest.from_function(moved, default_timeout=60)
-    script.session_state[race_state.SHOWN.name] = race
-    script.session_state["to"], script.session_state["form"] = value, of_form
-    script.run()
-    assert not script.exception
-    assert (shown(script) != race) == starts
+def test_what_a_browser_reports_of_the_pages_own_moves_starts_no_race(page: AppTest) -> None:
+    """When a race ends its sliders go back to the form; browsers report where they stood, and where they stand now."""
+    page.run()
+    page.button(key="race/go").click().run()
+    race, store, slider = shown(page), session.store(), "race/slider/clip_threshold"
+    own = page.select_slider(key=slider).value
+    page.text_input(key="race/clip:value.threshold#text").set_value("0.5").run()  # at the side, for the next race
+    assert page.select_slider(key=slider).value == own != 0.5, "it stands at what holds in the race that goes"
+    for run_id in Races(store).lanes(race).values():
+        store.claim(run_id, "t", "w")
+        store.finish(run_id, "t", "stopped", "", {})
+    race_state.view_of(race, now=True)
+    page.run()
+    assert page.select_slider(key=slider).value == 0.5
+    for reported in (own, 0.5):
+        page.select_slider(key=slider).set_value(reported).run()
+        assert shown(page) == race and page.select_slider(key=slider).value == 0.5
+    page.select_slider(key=slider).set_value(own).run()
+    assert shown(page) != race, "and then somebody means it"
 
 
 def test_pause_step_speed_and_reset_reach_the_race(page: AppTest) -> None:

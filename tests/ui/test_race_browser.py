@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from lab_browser_tools import PATIENCE_S, fits, until
+from lab_browser_tools import PATIENCE_S, fits, still, until
 
 from prune_core.comparing import race_finding
 from prune_core.tracking import Races, race_table
@@ -14,7 +14,7 @@ from prune_core.tracking import Races, race_table
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.browser
 
-LONG = "/?train.steps=200000&model=mlp&train.eval_every=5000"  # minutes: what is done with it happens in mid-race
+LONG = "/?train.steps=5000000&model=mlp&train.eval_every=5000"  # far longer than a test, which meets it in mid-race
 
 
 def button(page: Any, name: str) -> Any:
@@ -70,7 +70,8 @@ def test_a_change_in_mid_race_is_marked_in_the_lanes_it_concerns_and_a_refresh_l
     steps = {int(store.marks(lanes[lane])["step"].iloc[0]) for lane in ("clipping", "both")}
     assert len(steps) == 1, "from the same step on"
     assert not len(store.marks(lanes["baseline"])) and not len(store.marks(lanes["pruning"]))
-    page.reload()
+    # a refresh, of an address that has another threshold for the next race
+    page.goto(re.sub(r"&clip\.threshold=[^&]+", "", page.url) + "&clip.threshold=0.5")
     assert race_of(page) == race
     button(page, "Pause").wait_for()  # it is still this visitor's
     other = visit(page.url.removeprefix(page.url.split("/?")[0]))  # somebody else
@@ -91,4 +92,7 @@ def test_a_change_in_mid_race_is_marked_in_the_lanes_it_concerns_and_a_refresh_l
     wanted = "by value, step " + f"{at:,}".replace(",", "\u202f")
     playwright.expect(page.locator(".st-key-formula_clipping_race")).to_contain_text(wanted)
     assert page.locator(".katex-error").count() == 0
+    playwright.expect(slider).to_have_attribute("aria-valuetext", "0.5")  # back to what is set for the next race
+    still(page)
     assert race_of(page) == race, "no other begins by itself"
+    assert store.runs(statuses=["queued", "running", "paused"]).empty

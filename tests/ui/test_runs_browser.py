@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lab_browser_tools import PATIENCE_S, drawn, fits, shown
+from lab_browser_tools import PATIENCE_S, drawn, fits, shown, zoom
 
 import prune_core as pc
 from prune_core.events import EvalEvent
@@ -123,12 +123,7 @@ def test_a_live_comparison_keeps_its_place(visit: Any, server: Any, shot: Any) -
         ready(page)
         chart = page.locator(".lab-gd").first
         shown(page, chart)
-        box = chart.locator(".nsewdrag").first.bounding_box()
-        page.mouse.move(box["x"] + 40, box["y"] + 30)
-        page.mouse.down()
-        page.mouse.move(box["x"] + 160, box["y"] + 100, steps=5)
-        page.mouse.up()
-        page.locator(".lab-chart [data-action=reset]:visible").first.wait_for()
+        zoom(page, page.locator(".lab-chart").first, (0.1, 0.1), (0.5, 0.6))
         view = "(chart) => [...chart._fullLayout.xaxis.range]"
         zoomed = chart.evaluate(view)
         page.evaluate("() => { window.__table = document.querySelector('[data-testid=stDataFrame]'); }")

@@ -88,7 +88,7 @@ def shown(page: Any) -> int:
 
 def test_a_run_goes_on_where_it_was_when_its_server_dies(site: Site, visit_other: Any) -> None:
     with visit_other(site.url) as visit:
-        page = visit("/train?train.steps=200000&model=mlp")
+        page = visit("/train?train.steps=5000000&model=mlp")
         button = page.get_by_test_id("stMain").get_by_role
         button("button", name="Train", exact=True).click()
         page.wait_for_url(re.compile(r"[?&]run="))

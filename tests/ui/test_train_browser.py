@@ -6,12 +6,12 @@ import re
 from typing import Any
 
 import pytest
-from lab_browser_tools import PATIENCE_S, drawn, fits, shown, until
+from lab_browser_tools import PATIENCE_S, drawn, fits, shown, until, zoom
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.browser
 
-LONG = "/train?train.steps=200000&model=mlp"  # minutes: whatever is done with it happens in mid-run
+LONG = "/train?train.steps=5000000&model=mlp"  # far longer than a test: what is done with it happens in mid-run
 
 
 def run_id(page: Any) -> str:
@@ -30,17 +30,15 @@ def ready(page: Any) -> None:
 
 @pytest.fixture
 def going(visit: Any, server: Any) -> Any:
-    """A page with a long run that has begun; it is stopped afterwards."""
+    """A page with a long run that has begun."""
     page = visit(LONG)
     ready(page)
     button(page, "Train").click()
     button(page, "Stop").wait_for()
+    new, store = run_id(page), server.store()
+    until(page, lambda: store.run(new).step > 0, "its first step")
     page.get_by_text(re.compile(r"Step [1-9]")).first.wait_for()
-    yield page
-    store = server.store()
-    for row in store.runs(statuses=["queued", "running", "paused"]).itertuples():
-        store.send(row.id, "stop")
-        store.wait(row.id, timeout=PATIENCE_S)
+    return page
 
 
 @pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 390)])
@@ -129,12 +127,7 @@ def test_zoom_stays_and_no_frame_is_blank_while_it_runs(going: Any) -> None:
             requestAnimationFrame(look);
         }"""
     )
-    plot = going.locator(".lab-gd .nsewdrag").first.bounding_box()
-    going.mouse.move(plot["x"] + plot["width"] * 0.2, plot["y"] + 20)
-    going.mouse.down()
-    going.mouse.move(plot["x"] + plot["width"] * 0.7, plot["y"] + plot["height"] - 10, steps=5)
-    going.mouse.up()
-    going.locator(".lab-chart").first.locator("[data-action=reset]").wait_for()
+    zoom(going, going.locator(".lab-chart").first, (0.2, 0.1), (0.7, 0.9))
     view = "() => document.querySelector('.lab-gd')._fullLayout.xaxis.range.map(Number)"
     points = "() => document.querySelector('.lab-gd')._fullData[0].x.at(-1)"
     zoomed, last = going.evaluate(view), going.evaluate(points)
