@@ -1,8 +1,9 @@
 """What makes a Dask scheduler a job engine: it gives queued runs to free workers, and ends those that must end.
 
 The store is the truth. Dask never holds a queue of ours: the supervisor hands a worker one run at a time, the fairest
-first, and looks the queue up again for the next. So a scheduler that dies loses nothing, a killed worker takes only its
-own run with it, and the place in the queue that people see is the place they have.
+first. While it works, the supervisor looks up whose turn is next, so that a worker waits for no question to the store.
+So a scheduler that dies loses nothing, a killed worker takes only its own run with it, and the place in the queue that
+people see is the place they have.
 """
 
 from __future__ import annotations
@@ -64,6 +65,8 @@ class Supervisor(SchedulerPlugin):
         self._idle_s, self._on_idle = idle_s, on_idle
         self._jobs: dict[str, Job] = {}  # by worker address
         self._tried: dict[str, float] = {}  # when a run was last given to a worker
+        self._next: list[tuple[str, list[str]]] = []  # whose turn it is, a race and its lanes or a run alone
+        self._next_at = -TICK_S
 
     # --- Dask's hooks -------------------------------------------------------------------------------------------------
     async def start(self, scheduler: Scheduler) -> None:
@@ -138,6 +141,7 @@ class Supervisor(SchedulerPlugin):
                     await self._dispatch()  # before sweeps are tended: a free worker need not wait for that
                     await asyncio.to_thread(self._tender.tend, max(1, len(self._train_workers())))
                     await self._dispatch()
+                    await self._look_ahead()
                 except Exception:  # a store that is locked or away for a moment must not end the supervisor
                     log.exception("The supervisor goes on after this:")
                 with contextlib.suppress(TimeoutError):
@@ -146,23 +150,47 @@ class Supervisor(SchedulerPlugin):
 
     async def _dispatch(self) -> None:
         free = [ws.address for ws in self._train_workers() if ws.address not in self._jobs]
-        if not free:
-            return
+        for addresses, cuda in self._shares(free) if free else []:
+            if addresses := [address for address in addresses if address not in self._jobs]:
+                waiting = await self._waiting(len(addresses), cuda)
+                for address, (race, run_ids) in zip(addresses, waiting, strict=False):
+                    self._give(address, race, run_ids)
+
+    async def _waiting(self, n: int, cuda: bool | None = None) -> list[tuple[str, list[str]]]:
+        """The first ``n`` that nobody has: runs alone, or a race and its lanes."""
+        taken = self._taken()
+        queue = await asyncio.to_thread(self._store.turn, n + len(taken), cuda)
+        waiting = [run_id for run_id in queue if run_id not in taken]
+        return [await asyncio.to_thread(self._store.together, run_id) for run_id in waiting[:n]]
+
+    def _taken(self) -> set[str]:
         # what was just given away is being claimed, or could not be: then it must not be tried without a pause
         self._tried = {run_id: at for run_id, at in self._tried.items() if time.monotonic() - at < TICK_S}
-        taken = {run_id for job in self._jobs.values() for run_id in job.run_ids} | self._tried.keys()
-        for addresses, cuda in self._shares(free):
-            if not (addresses := [address for address in addresses if address not in self._jobs]):
-                continue
-            queue = await asyncio.to_thread(self._store.turn, len(addresses) + len(taken), cuda)
-            waiting = [run_id for run_id in queue if run_id not in taken]
-            for address, run_id in zip(addresses, waiting, strict=False):
-                race, together = await asyncio.to_thread(self._store.together, run_id)
-                together = [one for one in together if one not in taken]
-                if together and address in self._scheduler.workers and address not in self._jobs:
-                    job = self._jobs[address] = Job(together, address, race)
-                    self._tried |= dict.fromkeys(together, time.monotonic())
-                    job.task = asyncio.create_task(self._follow(job))
+        return {run_id for job in self._jobs.values() for run_id in job.run_ids} | self._tried.keys()
+
+    def _give(self, address: str, race: str, run_ids: list[str]) -> bool:
+        """Have a worker begin with what it is its turn to; whether it did."""
+        taken = self._taken()
+        together = [one for one in run_ids if one not in taken]
+        if not together or address not in self._scheduler.workers or address in self._jobs:
+            return False
+        job = self._jobs[address] = Job(together, address, race)
+        self._tried |= dict.fromkeys(together, time.monotonic())
+        job.task = asyncio.create_task(self._follow(job))
+        return True
+
+    async def _look_ahead(self) -> None:
+        """Look up whose turn is next while every worker is at it; not where it depends on which of them is free."""
+        workers = self._train_workers()
+        if self._jobs and not any("GPU" in ws.resources for ws in workers):
+            self._next, self._next_at = await self._waiting(len(workers)), time.monotonic()
+
+    def _go_on(self, address: str) -> None:
+        """Give a worker that has just become free what was looked up for it; if that is old, it waits for a look."""
+        if any(ws.address == address for ws in self._train_workers()):
+            while self._next and time.monotonic() - self._next_at < TICK_S:
+                if self._give(address, *self._next.pop(0)):
+                    break
 
     def _shares(self, free: list[str]) -> list[tuple[list[str], bool | None]]:
         """Which workers are filled with which runs, one after the other: all alike, or only (no) runs on a GPU.
@@ -205,6 +233,7 @@ class Supervisor(SchedulerPlugin):
                 # a worker that died is announced by remove_worker, which writes why; it still finds the job then
                 if job.worker in self._scheduler.workers:
                     del self._jobs[job.worker]
+                    self._go_on(job.worker)
                 self._woken.set()
 
     async def _look_after(self) -> None:

@@ -19,7 +19,7 @@ import torch
 from lab_services import HOST, free_port, leashed, ready
 
 import prune_core as pc
-from prune_core.tracking import Store, execute, files, publisher, publishing
+from prune_core.tracking import Store, Sweeps, execute, files, publisher, publishing
 from prune_core.training import restore_model
 
 pytestmark = [
@@ -87,6 +87,40 @@ def test_a_run_is_published_to_a_server_by_a_machine_that_did_not_train_it(
     assert [(one["info"]["source_run_id"], one["info"]["status"]) for one in models] == [
         (record.published, "LOGGED_MODEL_READY")
     ]
+
+
+def test_a_sweep_is_published_to_a_server_by_a_machine_that_did_not_train_it(
+    mlflow: str, bucket: str, store: Store, experiment: pc.Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space = {"clip.threshold": [0.01, 0.1], "prune.schedule.final": [0.5]}
+    lab = pc.Lab(store=store.url)
+    sweep_id = lab.sweep(experiment, space, name="two thresholds", where="here").id
+    lab.close()
+    monkeypatch.setenv("PRUNE_LAB_HOME", str(tmp_path / "there"))
+    monkeypatch.setenv("PRUNE_LAB_STORE", store.url)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow)
+    monkeypatch.setattr(publisher, "LINGER_S", 0.05)
+    sweeps = Sweeps(store)
+    sweeps.set_publishing(sweep_id, "waiting")
+    publisher.main()
+    record = sweeps.record(sweep_id)
+    assert (record.publishing, len(record.published)) == ("", 32)
+    assert not (tmp_path / "there" / "mlflow").exists()
+    api = f"{mlflow}/api/2.0/mlflow"
+    parent = json.loads(get(f"{api}/runs/get?run_id={record.published}"))["run"]
+    assert (parent["info"]["status"], parent["info"]["run_name"]) == ("FINISHED", "two thresholds")
+    metrics = {one["key"]: one["value"] for one in parent["data"]["metrics"]}
+    assert metrics["runs_done"] == metrics["runs_total"] == 2
+    listed = json.loads(get(f"{api}/artifacts/list?run_id={record.published}"))["files"]
+    assert "results.csv" in {one["path"] for one in listed}
+    asked = {"experiment_ids": [parent["info"]["experiment_id"]]}
+    asked["filter"] = f"tags.`mlflow.parentRunId` = '{record.published}'"
+    children = json.loads(get(f"{api}/runs/search", **asked))["runs"]
+    assert {one["info"]["run_id"] for one in children} == {store.run(i).published for i in sweeps.runs_of(sweep_id)}
+    params = [{one["key"]: one["value"] for one in child["data"]["params"]} for child in children]
+    assert {one["clip.threshold"] for one in params} == {"0.01", "0.1"}
+    accuracies = {one["value"] for c in children for one in c["data"]["metrics"] if one["key"] == "final_accuracy"}
+    assert accuracies == {store.run(i).accuracy for i in sweeps.runs_of(sweep_id)}
 
 
 def test_of_publishers_on_several_machines_one_publishes_a_run(
