@@ -51,12 +51,17 @@ WATCH = """(names) => {
 DONE = "(names) => window.lab.began && names.every((n) => window.lab.drawn[n])"
 
 
+def free_port() -> int:
+    """A port on loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 @contextlib.contextmanager
 def lab(home: Path) -> Iterator[str]:
     """A warm lab in ``home``; yields its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PRUNE_LAB_HOME": str(home), "PRUNE_LAB_WORKERS": "1"}
     environment.pop("PRUNE_LAB_STORE", None)
     with (home / "server.log").open("w") as log:

@@ -104,8 +104,8 @@ def opened(page: Any, url: str) -> tuple[float, float]:
 
 def come(page: Any) -> tuple[float, float]:
     """The same by the menu, from another page of the lab."""
-    page.get_by_role("link", name="Methods").click()
-    page.get_by_role("heading", name="Methods", exact=True).wait_for()
+    page.get_by_role("link", name="Glossary").click()
+    page.get_by_role("heading", name="Glossary", exact=True).wait_for()
     page.wait_for_function("() => !document.querySelector('.st-key-tradeoffs_head')")
     page.wait_for_timeout(500)
     began = time.perf_counter()

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 from prune_core.jobs.app_file import announce, withdraw
 from prune_core.tracking import home
 from prune_ui.chart import library
+from prune_ui.opening import Opening
 from prune_ui.visitor import Visitor
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def build(script: Path = APP, *, engine: bool = True) -> App:
         script,
         lifespan=partial(lifespan, engine=engine),
         routes=library.routes(),
-        middleware=[Middleware(library.Preload), Middleware(Visitor)],
+        middleware=[Middleware(Opening), Middleware(Visitor)],
     )
 
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
     from starlette.routing import Route
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 Name = Literal["plotly", "chart"]
 NAMES: tuple[Name, ...] = ("plotly", "chart")
@@ -92,13 +91,20 @@ def _route(name: Name) -> Route:
     return Route(path(name), script)
 
 
+def base() -> str:
+    """The path that everything is served below: empty, or one that begins with a slash."""
+    from streamlit import config
+
+    path = str(config.get_option("server.baseUrlPath") or "").strip("/")
+    return f"/{path}" if path else ""
+
+
 def url(name: Name) -> str:
     """Where the browser finds a script, as an absolute path; empty when no server runs (a bare script)."""
-    from streamlit import config, runtime
+    from streamlit import runtime
 
     if _served:
-        base = str(config.get_option("server.baseUrlPath") or "").strip("/")
-        return f"/{base}{path(name)}" if base else path(name)
+        return base() + path(name)
     return _media_url(runtime.get_instance(), name) if runtime.exists() else ""
 
 
@@ -116,26 +122,3 @@ def _media_url(instance: Any, name: Name) -> str:
     if len(_media) > 8:  # only tests start many runtimes in one process
         _media.clear()
     return _media.setdefault((id(instance), name), storage.get_url(file_id))
-
-
-class Preload:
-    """ASGI middleware: the page's own HTML announces the scripts, which then load beside Streamlit's."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass everything on; add a ``Link`` header to HTML."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-
-        async def announce(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = message.get("headers", [])
-                if any(k.lower() == b"content-type" and v.startswith(b"text/html") for k, v in headers):
-                    link = f"<{url('plotly')}>; rel=preload; as=script, <{url('chart')}>; rel=modulepreload"
-                    message["headers"] = [*headers, (b"link", link.encode())]
-            await send(message)
-
-        await self.app(scope, receive, announce)

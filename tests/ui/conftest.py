@@ -162,8 +162,7 @@ class Visit:
         self.wrong.append(str(error))
 
     def _hear(self, message: Any) -> None:
-        # below a page's address Streamlit looks for itself first, and then at the root
-        if message.type == "error" and "/_stcore/" not in message.location.get("url", ""):
+        if message.type == "error":
             self.wrong.append(f"{message.text} {message.location}")
 
 

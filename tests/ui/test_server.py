@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import json
+import re
 import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.applications import Starlette
-from starlette.responses import HTMLResponse, PlainTextResponse
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from starlette.routing import Route
 
 from prune_ui import server
 from prune_ui.chart import library
+from prune_ui.opening import Opening
 
 
 @pytest.fixture
@@ -68,7 +71,8 @@ def test_a_proxys_names_are_let_in_when_they_are_named(monkeypatch: pytest.Monke
 def ask(app: Any, path: str, accept: str = "") -> tuple[dict[str, str], bytes]:
     """GET without a network: the answer's headers and body."""
     scope = {
-        "type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "root_path": "", "query_string": b"",
+        "type": "http", "method": "GET", "path": path.partition("?")[0], "raw_path": path.partition("?")[0].encode(),
+        "root_path": "", "query_string": path.partition("?")[2].encode(),
         "headers": [(b"accept-encoding", accept.encode())], "http_version": "1.1", "scheme": "http",
         "server": ("localhost", 80), "client": ("localhost", 1),
     }  # fmt: skip
@@ -96,9 +100,43 @@ def test_scripts_are_sent_packed_and_may_be_kept_for_good() -> None:
     assert "content-encoding" not in headers and body == library.source("chart")
 
 
-def test_pages_announce_the_scripts_and_other_answers_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def opening(routes: list[Route]) -> Opening:
+    pages = [
+        Route(path, lambda request: HTMLResponse("<html><head>x</head></html>")) for path in ("/", "/runs", "/prune")
+    ]
+    return Opening(Starlette(routes=[*pages, *routes]))
+
+
+def test_pages_that_draw_charts_announce_the_scripts_and_other_answers_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(library, "_served", True)
-    routes = [Route("/", lambda request: HTMLResponse("x")), Route("/t", lambda request: PlainTextResponse("x"))]
-    app = library.Preload(Starlette(routes=routes))
-    assert library.path("plotly") in ask(app, "/")[0]["link"]
-    assert "link" not in ask(app, "/t")[0]
+    app = opening([Route("/t", lambda request: PlainTextResponse("x"))])
+    for path in ("/", "/prune"):
+        assert library.path("plotly") in ask(app, path)[0]["link"]
+    assert library.path("plotly") in ask(app, "/runs?runs=a,b")[0]["link"], "what is compared is drawn"
+    assert "link" not in ask(app, "/runs")[0]
+    assert ask(app, "/t")[1] == b"x" and "link" not in ask(app, "/t")[0]
+
+
+@pytest.mark.parametrize("base", ["", "lab"])
+def test_a_page_says_where_its_server_is_and_what_that_would_answer(monkeypatch: pytest.MonkeyPatch, base: str) -> None:
+    monkeypatch.setattr(library, "base", lambda: f"/{base}" if base else "")
+    settings = {"allowedOrigins": ["https://</script>"], "useExternalAuthToken": False}
+    path = f"/{base}/_stcore/host-config" if base else "/_stcore/host-config"
+    app = opening([Route(path, lambda request: JSONResponse(settings))])
+    for _ in range(2):
+        headers, body = ask(app, "/runs")
+        text = body.decode()
+        found = re.fullmatch(
+            r'<html><head><script>window\.__streamlit=\{"BACKEND_BASE_URL":location\.origin\+"(.*?)",'
+            r'"HOST_CONFIG":(.*)\}</script>x</head></html>',
+            text,
+        )
+        assert found, text
+        assert found[1] == (f"/{base}" if base else "") and "<" not in found[2]
+        assert json.loads(found[2]) == settings
+        assert int(headers["content-length"]) == len(body)
+
+
+def test_a_server_that_does_not_tell_its_settings_is_only_named() -> None:
+    text = ask(opening([]), "/runs")[1].decode()
+    assert "BACKEND_BASE_URL" in text and "HOST_CONFIG" not in text
