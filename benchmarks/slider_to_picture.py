@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+import psutil
 from _common import machine
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -49,6 +50,19 @@ WATCH = """(names) => {
     document.addEventListener(kind, () => { lab.began = performance.now(); lab.drawn = {}; lab.sent = 0; }, true);
 }"""
 DONE = "(names) => window.lab.began && names.every((n) => window.lab.drawn[n])"
+
+
+def settled(pid: int, patience_s: float = 120.0) -> None:
+    """Wait until the server and its engine, whose workers import for half a minute, have nothing more to do."""
+    spent, deadline = -1.0, time.monotonic() + patience_s
+    while time.monotonic() < deadline:
+        before, spent = spent, 0.0
+        for process in (server := psutil.Process(pid), *server.children(recursive=True)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                spent += sum(process.cpu_times()[:2])
+        if 0 <= spent - before < 0.1 and before > 0:
+            return
+        time.sleep(2.0)
 
 
 def free_port() -> int:
@@ -77,6 +91,7 @@ def lab(home: Path) -> Iterator[str]:
                 time.sleep(0.2)
             else:
                 sys.exit(f"The server did not start:\n{(home / 'server.log').read_text()}")
+            settled(server.pid)
             yield f"http://localhost:{port}"
         finally:
             server.terminate()
