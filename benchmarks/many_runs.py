@@ -1,12 +1,12 @@
 """What a run costs the scheduler and the store, by how many there are: 1,000 and 10,000 tiny runs of one sweep.
 
-    python benchmarks/many_runs.py [--runs 1000 10000] [--real 200] [--store URL]
+    python benchmarks/many_runs.py [--runs 1000 10000] [--real 200] [--workers 2] [--store URL]
 
 Workers are simulated: each run is claimed, ten steps, two evaluations and its end are written, as a worker would, but
 nothing is trained. Supervising is real: sweeps are tended and the queue is looked at as the scheduler does it after
 every run that ends. Then the runs are listed and the results of the sweep read, as pages do. With ``--real N`` as many
-runs of two steps go through a local engine with two workers as well, so that the rest of a run's way (Dask, the model,
-the checkpoint) is seen. Milliseconds of this machine; the peer is the same with 100 runs, which shows what grows.
+runs of two steps go through a local engine with ``--workers`` as well, so that the rest of a run's way (Dask, the
+model, the checkpoint) is seen. Milliseconds of this machine; the peer is the same with 100 runs: that shows what grows.
 """
 
 from __future__ import annotations
@@ -73,6 +73,7 @@ def simulated(url: str, n: int) -> dict[str, float]:
                     lambda run_id=run_id, token=token: store.finish(run_id, token, "finished", "", SUMMARY),
                 )  # fmt: skip
                 clocked(spent, "tend", lambda: tender.tend(WORKERS))
+        spent["whose turn"].pop()  # nobody's: the tender rests, to take in together what ends within half a second
     assert sweeps.record(sweep_id).done == n
     found = {name: sum(times) / n for name, times in spent.items()}
     for name, call in (
@@ -90,11 +91,13 @@ def simulated(url: str, n: int) -> dict[str, float]:
     return found
 
 
-def real(n: int) -> None:
+def real(n: int, workers: int) -> None:
     """Runs of two steps through an engine: wall and processor time a run, and of that the scheduler's."""
-    with tempfile.TemporaryDirectory() as folder, pc.Lab(home=Path(folder), workers=2).attach() as lab:
+    with tempfile.TemporaryDirectory() as folder, pc.Lab(home=Path(folder), workers=workers).attach() as lab:
         try:
-            lab.sweep(sweep_of(8, 3), where="workers").wait()
+            while (lab.workers()["role"] == "train").sum() < workers:
+                time.sleep(0.5)
+            lab.sweep(sweep_of(4 * workers, 3), where="workers").wait()
             asked = sweep_of(n, 2)
             estimate = lab.estimate(asked)
             assert lab._engine is not None
@@ -103,7 +106,9 @@ def real(n: int) -> None:
             handle = lab.sweep(asked, where="workers", estimate=estimate)
             handle.wait()
             wall, spent = time.perf_counter() - began, sum(engine.cpu_times()[:2]) - before
-            print(f"\nreal, {n} runs of two steps on two workers: {1e3 * wall / n:.1f} ms a run, {n / wall:.0f} runs/s")
+            print(
+                f"\nreal, {n} runs of 2 steps, {workers} workers: {1e3 * wall / n:.1f} ms a run, {n / wall:.0f} runs/s"
+            )
             print(f"  of it the scheduler's processor time: {1e3 * spent / n:.1f} ms")
         finally:
             lab.shutdown()
@@ -111,13 +116,14 @@ def real(n: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--runs", type=int, nargs="+", default=[1000, 10_000], help="how many tiny runs")
+    parser.add_argument("--runs", type=int, nargs="*", default=[1000, 10_000], help="how many tiny runs")
     parser.add_argument("--real", type=int, default=200, help="runs through a real engine; 0: none")
     parser.add_argument("--store", default="", help="address of an empty store; default: SQLite in a temporary folder")
+    parser.add_argument("--workers", type=int, nargs="+", default=[2], help="worker processes of the real engine")
     given = parser.parse_args()
     print(machine())
     base: dict[str, float] = {}
-    for n in [BASE, *given.runs]:
+    for n in [BASE, *given.runs] if given.runs else ():
         with tempfile.TemporaryDirectory() as folder:
             found = simulated(given.store or f"sqlite:///{folder}/lab.db", n)
         base = base or found
@@ -125,8 +131,8 @@ def main() -> None:
         for name, value in found.items():
             more = f"{value / base[name]:8.2f}x" if name in base and n != BASE else ""
             print(f"  {name:22}{value:10.2f}{more}")
-    if given.real:
-        real(given.real)
+    for workers in given.workers if given.real else ():
+        real(given.real, workers)
 
 
 if __name__ == "__main__":

@@ -33,6 +33,8 @@ HURRY_S = 0.2  # and how often where a sweep is on the lookout for runs to stop 
 PATIENCE_S = 5.0  # how long a run may take to follow a stop before its process is ended
 SENDING_S = 60.0  # ... where its last checkpoint has to be sent to shared files
 KILL_S = 0.5  # what a worker process gets to close by itself
+AHEAD_S = 1.0  # how old a look at whose turn is next may be; one half as old is renewed while the workers work
+AHEAD = 4  # runs a worker that are looked up at a time
 
 log = logging.getLogger("prune_core.jobs")
 
@@ -66,7 +68,7 @@ class Supervisor(SchedulerPlugin):
         self._jobs: dict[str, Job] = {}  # by worker address
         self._tried: dict[str, float] = {}  # when a run was last given to a worker
         self._next: list[tuple[str, list[str]]] = []  # whose turn it is, a race and its lanes or a run alone
-        self._next_at = -TICK_S
+        self._next_at = self._asked_at = -AHEAD_S  # when that was looked up, and when somebody last had something new
 
     # --- Dask's hooks -------------------------------------------------------------------------------------------------
     async def start(self, scheduler: Scheduler) -> None:
@@ -102,6 +104,7 @@ class Supervisor(SchedulerPlugin):
     async def answer(self, ask: str) -> dict[str, Any]:
         """What clients ask over the scheduler's own connection: ``wake`` after a launch, ``status``."""
         if ask == "wake":
+            self._asked_at = time.monotonic()  # something new may go first
             self._woken.set()
             return {}
         return {
@@ -182,15 +185,25 @@ class Supervisor(SchedulerPlugin):
     async def _look_ahead(self) -> None:
         """Look up whose turn is next while every worker is at it; not where it depends on which of them is free."""
         workers = self._train_workers()
-        if self._jobs and not any("GPU" in ws.resources for ws in workers):
-            self._next, self._next_at = await self._waiting(len(workers)), time.monotonic()
+        if (
+            self._jobs
+            and not self._ahead(len(workers), AHEAD_S / 2)
+            and not any("GPU" in ws.resources for ws in workers)
+        ):
+            self._next, self._next_at = [], time.monotonic()
+            self._next = await self._waiting(AHEAD * len(workers))
 
-    def _go_on(self, address: str) -> None:
-        """Give a worker that has just become free what was looked up for it; if that is old, it waits for a look."""
-        if any(ws.address == address for ws in self._train_workers()):
-            while self._next and time.monotonic() - self._next_at < TICK_S:
-                if self._give(address, *self._next.pop(0)):
-                    break
+    def _ahead(self, n: int, age_s: float = AHEAD_S) -> bool:
+        """Whether it is known whose turn the next ``n`` times is, by a look that is not older."""
+        return len(self._next) >= n and self._asked_at < self._next_at > time.monotonic() - age_s
+
+    def _go_on(self, address: str) -> bool:
+        """Give a worker that has just become free what was looked up for it; whether nobody need look."""
+        workers = [ws.address for ws in self._train_workers()]
+        given = False
+        while not given and address in workers and self._ahead(1):
+            given = self._give(address, *self._next.pop(0))
+        return given and self._ahead(len(workers), AHEAD_S / 2)
 
     def _shares(self, free: list[str]) -> list[tuple[list[str], bool | None]]:
         """Which workers are filled with which runs, one after the other: all alike, or only (no) runs on a GPU.
@@ -233,8 +246,8 @@ class Supervisor(SchedulerPlugin):
                 # a worker that died is announced by remove_worker, which writes why; it still finds the job then
                 if job.worker in self._scheduler.workers:
                     del self._jobs[job.worker]
-                    self._go_on(job.worker)
-                self._woken.set()
+                if not self._go_on(job.worker):
+                    self._woken.set()
 
     async def _look_after(self) -> None:
         """Mark runs without a process, and end processes whose run should be over."""

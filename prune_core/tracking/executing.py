@@ -131,11 +131,12 @@ class Execution:
 def _state_of(store: Store, record: RunRecord, token: str) -> RunState:
     """The run's state, at its last checkpoint where there is one; the store forgets what came after that."""
     run_id = record.id
-    marks = [
-        InterventionEvent(int(m.step), m.field, float(m.value), m.sender) for m in store.marks(run_id).itertuples()
-    ]
-    state = RunState(record.experiment, marks)
     path = files.checkpoint(run_id, resume=True)
+    before = path.is_file() or record.attempt > 1  # else nothing can have been changed in mid-run yet
+    known = store.marks(run_id).itertuples() if before else ()
+    state = RunState(
+        record.experiment, [InterventionEvent(int(m.step), m.field, float(m.value), m.sender) for m in known]
+    )
     if path.is_file():
         state.load(load_checkpoint(path))
     elif shared := store.trunk_of(run_id):
@@ -143,12 +144,12 @@ def _state_of(store: Store, record: RunRecord, token: str) -> RunState:
     if state.step or record.attempt > 1:
         store.truncate(run_id, token, state.seen)
         # a checkpoint may be younger than the last flush before a process died: what it knows fills the gap
-        known = set(store.evals(run_id)["step"])
+        there = set(store.evals(run_id)["step"])
         store.append(
             run_id,
             token,
             steps=rows_of(state, 0, state.seen),
-            evals=[e for e in state.evals if e.step not in known],
+            evals=[e for e in state.evals if e.step not in there],
             marks=state.marks,
             checkpoint=state.step,
         )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Table, delete, func, insert, select, update
+from sqlalchemy import Connection, Table, bindparam, delete, func, insert, select, update
 
 from prune_core import remote
 from prune_core.errors import CheckpointError, OwnershipLostError
@@ -118,19 +118,23 @@ def add_steps(connection: Connection, run_id: str, rows: np.ndarray) -> None:
 
 def add_evals(connection: Connection, run_id: str, events: Sequence[EvalEvent]) -> None:
     """Append evaluations; one of the same step and examples is replaced."""
-    for event in events:
-        same = (evals.c.run_id == run_id, evals.c.step == event.step, evals.c.n == event.n)
-        connection.execute(delete(evals).where(*same))
-        connection.execute(
-            insert(evals).values(
-                run_id=run_id,
-                step=event.step,
-                accuracy=number(event.accuracy),
-                loss=number(event.loss),
-                n=event.n,
-                per_class=json.dumps(event.per_class),
-            )
-        )
+    if not events:
+        return
+    rows = [
+        {
+            "run_id": run_id,
+            "step": event.step,
+            "accuracy": number(event.accuracy),
+            "loss": number(event.loss),
+            "n": event.n,
+            "per_class": json.dumps(event.per_class),
+        }
+        for event in events
+    ]
+    same = (evals.c.run_id == run_id, evals.c.step == bindparam("at"), evals.c.n == bindparam("of"))
+    connection.execute(delete(evals).where(*same), [{"at": row["step"], "of": row["n"]} for row in rows])
+    # of two looks at the same step and examples the later one counts
+    connection.execute(insert(evals), list({(row["step"], row["n"]): row for row in rows}.values()))
 
 
 def add_marks(connection: Connection, run_id: str, events: Sequence[InterventionEvent]) -> None:

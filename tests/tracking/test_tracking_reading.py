@@ -156,3 +156,14 @@ def test_a_peak_of_one_step_is_seen_among_many(store: Store, claimed: tuple[str,
     thin = store.history(run_id, limit=500)
     assert len(thin) <= 500
     assert thin.loc[thin["grad_norm_before"] == 7, "step"].tolist() == [12_345]
+
+
+def test_thousands_of_evaluations_are_written_at_once_and_the_same_look_replaces(
+    store: Store, claimed: tuple[str, str]
+) -> None:
+    looks = [EvalEvent(step, 0.5, 1.0, 100, (0.5,)) for step in range(1, 3001)]
+    store.append(*claimed, evals=looks)
+    store.append(*claimed, evals=[EvalEvent(7, 0.9, 0.2, 100, (0.9,)), EvalEvent(7, 0.8, 0.3, 50, (0.8,))])
+    found = store.evals(claimed[0])
+    assert len(found) == 3001
+    assert sorted(found[found["step"] == 7]["accuracy"]) == [0.8, 0.9]
