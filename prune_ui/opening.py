@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HEAD = b"<head>"
-WITHOUT_CHARTS = frozenset(
-    {"claims", "glossary", "lessons", "methods", "present", "runs"}
-)  # as they open, without a link
+# pages that draw none as they open, unless their link names something
+WITHOUT_CHARTS = frozenset({"claims", "glossary", "lessons", "methods", "present", "runs"})
 SETTINGS = "/_stcore/host-config"
 
 
