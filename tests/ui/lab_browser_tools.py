@@ -70,6 +70,20 @@ def zoom(page: Any, chart: Any, start: tuple[float, float], end: tuple[float, fl
                 raise
 
 
+def nudge(page: Any, slider: Any, key: str, condition: Callable[[], object], what: str) -> None:
+    """Press ``key`` on a slider until ``condition``: while the page draws it anew a key may be lost, not once moved."""
+    deadline = time.monotonic() + PATIENCE_S
+    before = slider.input_value()
+    while not condition():
+        assert time.monotonic() < deadline, f"in {PATIENCE_S:g} s it never came to this: {what}"
+        if slider.input_value() == before:
+            slider.focus()
+            slider.press(key)
+        patience = time.monotonic() + 5.0
+        while not condition() and time.monotonic() < patience:
+            page.wait_for_timeout(50)
+
+
 def end_all(store: Any) -> None:
     """End every run that waits or goes, so that no test waits for what another has left."""
     from prune_core.errors import StoreError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from lab_browser_tools import drawn, fits, shown, still, until
+from lab_browser_tools import drawn, fits, nudge, shown, still, until
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.browser
@@ -91,9 +91,7 @@ def test_the_line_on_the_chart_and_the_slider_are_one_truth(visit: Any, shot: An
 
     still(page)
     slider = page.locator(VALUE).first
-    slider.focus()
-    slider.press("ArrowRight")
-    until(page, lambda: chosen(page) > dragged, "the slider's next stop")
+    nudge(page, slider, "ArrowRight", lambda: chosen(page) > dragged, "the slider's next stop")
     agree(page)
     assert chosen(page) == pytest.approx(dragged * 10**0.05, rel=0.01)
 

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from lab_browser_tools import PATIENCE_S, fits, still, until
+from lab_browser_tools import PATIENCE_S, fits, nudge, still, until
 
 from prune_core.comparing import race_finding
 from prune_core.tracking import Races, race_table
@@ -63,9 +63,7 @@ def test_a_change_in_mid_race_is_marked_in_the_lanes_it_concerns_and_a_refresh_l
     lanes = Races(store).lanes(race)
     until(page, lambda: store.run(lanes["both"]).step > 0, "it goes")
     slider = page.get_by_role("slider", name="Clip threshold").first
-    slider.focus()
-    slider.press("ArrowRight")
-    until(page, lambda: len(store.marks(lanes["both"])), "a mark of the change")
+    nudge(page, slider, "ArrowRight", lambda: len(store.marks(lanes["both"])), "a mark of the change")
     until(page, lambda: len(store.marks(lanes["clipping"])), "in both lanes that clip")
     steps = {int(store.marks(lanes[lane])["step"].iloc[0]) for lane in ("clipping", "both")}
     assert len(steps) == 1, "from the same step on"

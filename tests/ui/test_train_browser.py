@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from lab_browser_tools import PATIENCE_S, drawn, fits, shown, until, zoom
+from lab_browser_tools import PATIENCE_S, drawn, fits, nudge, shown, until, zoom
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.browser
@@ -68,10 +68,8 @@ def test_a_run_from_the_click_to_the_end(visit: Any, server: Any, shot: Any) -> 
 def test_a_threshold_changed_in_mid_run_is_marked_and_recorded(going: Any, server: Any, shot: Any) -> None:
     new = run_id(going)
     slider = going.get_by_role("slider", name="Clip threshold").first
-    slider.focus()
-    slider.press("ArrowRight")
     store = server.store()
-    until(going, lambda: len(store.marks(new)), "a mark of the change")
+    nudge(going, slider, "ArrowRight", lambda: len(store.marks(new)), "a mark of the change")
     marks = store.marks(new)
     assert marks["field"].tolist() == ["clip_threshold"]
     value = marks["value"].iloc[0]
