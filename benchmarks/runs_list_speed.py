@@ -101,11 +101,9 @@ def main() -> None:
             page.set_default_timeout(120_000)
             sent: list[int] = []
             page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: sent.append(len(frame))))
-            for url in (
-                peer,
-                f"{address}/runs",
-            ) * WARM:  # what first visits pay: Streamlit's scripts, read and compiled
-                opened(page, url)
+            for _ in range(WARM):  # first visits pay for scripts that are read and compiled
+                opened(page, peer)
+                opened(page, f"{address}/runs")
             for name, visit, target in (
                 ("from another page: newest 100", lambda: come(page), FIRST_S),
                 ("app loaded anew: newest 100", lambda: opened(page, f"{address}/runs"), FIRST_S),

@@ -33,7 +33,7 @@ class Visitor:
         async def greet(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = message.get("headers", [])
-                if any(k.lower() == b"content-type" and v.startswith(b"text/html") for k, v in headers):
+                if is_html(message):
                     cookie = f"{COOKIE}={secrets.token_urlsafe(24)}; Path=/; Max-Age={YEAR}; HttpOnly; SameSite=Strict"
                     cookie += "; Secure" if scope.get("scheme") == "https" else ""
                     # a shared cache must not hand one visitor's cookie to the next
@@ -43,6 +43,11 @@ class Visitor:
             await send(message)
 
         await self.app(scope, receive, greet)
+
+
+def is_html(start: Message) -> bool:
+    """Whether the answer that begins so is a page."""
+    return any(k.lower() == b"content-type" and v.startswith(b"text/html") for k, v in start.get("headers", []))
 
 
 def _known(scope: Scope) -> bool:

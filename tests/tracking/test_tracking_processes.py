@@ -127,6 +127,3 @@ def test_a_clock_that_was_set_ends_no_run(
     assert store.reap() == []
     assert store.reap() == []
     assert store.run(claimed[0]).status == "running"
-
-
-# --- the queue -------------------------------------------------------------------------------------------------------
